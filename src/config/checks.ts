@@ -1,0 +1,212 @@
+import { covers, isSystemSubject } from '../core/subject.ts';
+import { type Address, collide, isLoopback } from './address.ts';
+import { type Path, pathText, quote, type Report } from './problems.ts';
+import { NATS_LISTEN } from './schema.ts';
+import { formatSize } from './units.ts';
+import type { Draft, Refused } from './validate.ts';
+
+/** What must be true between keys. Every check sees only sound values, so each problem is reported once. */
+export function check(draft: Draft, refused: Refused, report: Report): void {
+  checkListeners(draft, refused, report);
+  checkUsers(draft, refused, report);
+  checkLanes(draft, report);
+  checkUpstream(draft, refused, report);
+}
+
+function checkListeners({ mqtt, nats, status, users = [] }: Draft, refused: Refused, report: Report): void {
+  const bound: { path: Path; address: Address }[] = [];
+  type Add = (
+    path: Path,
+    address: Address | null | undefined,
+    anonymous: boolean | undefined,
+    hasUsers: boolean,
+  ) => void;
+  const add: Add = (path, address, anonymous, hasUsers) => {
+    if (!address) return;
+    if (!hasUsers && !refused([...path, 'anonymous'])) checkAnonymous(path, address, anonymous, report);
+    const other = bound.find((earlier) => collide(earlier.address, address));
+    if (other === undefined) bound.push({ path: [...path, 'listen'], address });
+    else {
+      report(
+        [...path, 'listen'],
+        `${addressText(address)} can't be bound beside ${addressText(other.address)} of ${pathText(other.path)}`,
+        'give one of them another port',
+      );
+    }
+  };
+  mqtt?.listeners?.forEach((listener, index) => {
+    add(['mqtt', 'listeners', index], listener?.listen, listener?.anonymous, users.length > 0 || refused(['users']));
+    checkListenerTls(['mqtt', 'listeners', index, 'tls'], listener?.tls, report);
+  });
+  // Where it is not written it need not be had, so it is in nobody's way; but it is anonymous all the same.
+  if (nats !== undefined && nats.listen === undefined && !refused(['nats'])) {
+    if (!refused(['nats', 'listen']) && !refused(['nats', 'anonymous'])) {
+      checkAnonymous(['nats'], NATS_LISTEN, nats.anonymous, report);
+    }
+  } else add(['nats'], nats?.listen, nats?.anonymous, false);
+  // It knows no users yet.
+  add(['status'], status?.listen, status?.anonymous, false);
+}
+
+function checkAnonymous(path: Path, address: Address, anonymous: boolean | undefined, report: Report): void {
+  if (isLoopback(address.host)) {
+    if (anonymous !== false) return;
+    report([...path, 'anonymous'], 'false, but there are no users: nobody could connect', 'remove the key');
+  } else if (anonymous !== true) {
+    report(
+      [...path, anonymous === undefined ? 'listen' : 'anonymous'],
+      `${addressText(address)} is open to the network and there are no users`,
+      path[0] === 'mqtt'
+        ? `add users (petiole user add NAME), or write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`
+        : `write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`,
+    );
+  }
+}
+
+type Listeners = NonNullable<NonNullable<Draft['mqtt']>['listeners']>;
+
+function checkListenerTls(path: Path, tls: NonNullable<Listeners[number]>['tls'], report: Report): void {
+  const asked = tls?.client_certificates ?? 'none';
+  if (asked !== 'none' && tls?.ca === undefined) {
+    report(
+      [...path, 'client_certificates'],
+      `${asked}, but there is no authority to check them by`,
+      'add ca: the file of the authority that signs the certificates of clients',
+    );
+  }
+}
+
+function checkUsers({ users = [], mqtt }: Draft, refused: Refused, report: Report): void {
+  const names = new Map<string, number>();
+  const certificates = new Map<string, number>();
+  const asksForCertificates = mqtt?.listeners?.some((one) => (one?.tls?.client_certificates ?? 'none') !== 'none');
+  users.forEach((user, index) => {
+    if (user === undefined) return;
+    const at = (key: string): Path => ['users', index, key];
+    const unique = (key: 'name' | 'certificate', seen: Map<string, number>): void => {
+      const value = user[key];
+      if (value === undefined) return;
+      const first = seen.get(value);
+      if (first === undefined) seen.set(value, index);
+      else report(at(key), `${quote(value)} is the ${key} of users[${first}] already`, 'give each user its own');
+    };
+    unique('name', names);
+    unique('certificate', certificates);
+    const has = (key: 'password_hash' | 'certificate'): boolean => user[key] !== undefined || refused(at(key));
+    if (!has('password_hash') && !has('certificate')) {
+      report(
+        at('name'),
+        'a user without a password and without a certificate could never connect',
+        'run `petiole user passwd NAME`, or add certificate: the common name of its client certificate',
+      );
+    }
+    if (user.certificate !== undefined && asksForCertificates !== true && !refused(['mqtt'])) {
+      report(
+        at('certificate'),
+        'no listener asks for the certificates of clients',
+        'add tls with ca and client_certificates: optional (or required) to a listener of mqtt',
+      );
+    }
+  });
+}
+
+function addressText({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function checkLanes({ lanes = [], mqtt }: Draft, report: Report): void {
+  const names = new Map<string, number>();
+  const streams = new Map<string, { index: number; own: boolean }>();
+  lanes.forEach((lane, index) => {
+    if (lane === undefined) return;
+    const { name, max_bytes: maxBytes, stream } = lane;
+    if (name !== undefined) {
+      const first = names.get(name);
+      if (first === undefined) names.set(name, index);
+      else
+        report(['lanes', index, 'name'], `${quote(name)} is the name of lanes[${first}] already`, 'rename one of them');
+    }
+    const packetMax = mqtt?.packet_max;
+    if (maxBytes !== undefined && packetMax !== undefined && maxBytes < packetMax) {
+      const message = `${formatSize(maxBytes)} can't hold one packet of mqtt.packet_max (${formatSize(packetMax)})`;
+      report(['lanes', index, 'max_bytes'], message, 'raise max_bytes or lower mqtt.packet_max');
+    }
+    if (stream?.name === undefined) return;
+    const own = stream.own === true;
+    const first = streams.get(stream.name);
+    if (first === undefined) streams.set(stream.name, { index, own });
+    else if (own || first.own) {
+      report(
+        ['lanes', index, 'stream', 'name'],
+        `${quote(stream.name)} is the stream of lanes[${first.index}] too, and "own: true" says it is one lane's alone`,
+        'give each lane a stream of its own, or take "own: true" away from both',
+      );
+    }
+  });
+  checkReachable(lanes, report);
+}
+
+/** First match wins: a lane whose every subject an earlier lane takes would stay empty for ever. */
+function checkReachable(lanes: NonNullable<Draft['lanes']>, report: Report): void {
+  // A filter that stands in several lanes is compared once, for its first lane is the one that takes it.
+  const earlier = new Map<string, number>();
+  lanes.forEach((lane, index) => {
+    const subjects = lane?.subjects ?? [];
+    const takers = new Set<number>();
+    const covered = subjects.every((subject) => {
+      const taker = subject === undefined ? undefined : takerOf(subject, earlier);
+      if (taker !== undefined) takers.add(taker);
+      return taker !== undefined;
+    });
+    if (covered && subjects.length > 0) {
+      const by = [...takers].map((taker) => `lanes[${taker}]`).join(' and ');
+      const message = `nothing can reach this lane: ${by} above it takes all its subjects`;
+      report(['lanes', index, 'subjects'], message, `move this lane above ${by}, or narrow the subjects there`);
+      return;
+    }
+    for (const subject of subjects) {
+      if (subject !== undefined && !earlier.has(subject)) earlier.set(subject, index);
+    }
+  });
+}
+
+function takerOf(subject: string, earlier: ReadonlyMap<string, number>): number | undefined {
+  const same = earlier.get(subject);
+  if (same !== undefined) return same;
+  for (const [filter, index] of earlier) {
+    // A bare wildcard does not take the system's subjects; only a lane that names them does.
+    const named = !isSystemSubject(subject) || isSystemSubject(filter);
+    if (named && covers(filter, subject)) return index;
+  }
+  return undefined;
+}
+
+function checkUpstream({ upstream }: Draft, refused: Refused, report: Report): void {
+  if (upstream === undefined) return;
+  const at = (...path: string[]): Path => ['upstream', ...path];
+  // A key whose value is wrong is written all the same.
+  const has = (key: keyof typeof upstream): boolean => upstream[key] !== undefined || refused(at(key));
+  const [user, password, passwordFile] = [has('user'), has('password'), has('password_file')];
+  const [token, tokenFile] = [has('token'), has('token_file')];
+  if (password && passwordFile) {
+    report(at('password'), 'password and password_file are both given', 'keep one; the file is the safer place');
+  }
+  if (token && tokenFile) {
+    report(at('token'), 'token and token_file are both given', 'keep one; the file is the safer place');
+  }
+  if (user && !password && !passwordFile) {
+    report(at('user'), 'a user without a password', 'add password_file (or password)');
+  }
+  if (!user && (password || passwordFile)) {
+    const key = password ? 'password' : 'password_file';
+    report(at(key), 'a password without a user', 'add user, or use token_file for a token');
+  }
+  if ((user || password || passwordFile) && (token || tokenFile)) {
+    const key = token ? 'token' : 'token_file';
+    report(at(key), 'a token beside a user and password', 'keep one of the two');
+  }
+  const cert = upstream.tls?.cert !== undefined || refused(at('tls', 'cert'));
+  const key = upstream.tls?.key !== undefined || refused(at('tls', 'key'));
+  if (cert && !key) report(at('tls', 'cert'), 'a certificate without its key', 'add key: the file of its private key');
+  if (key && !cert) report(at('tls', 'key'), 'a private key without its certificate', 'add cert: its certificate');
+}

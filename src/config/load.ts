@@ -1,0 +1,136 @@
+import { dirname, resolve } from 'node:path';
+import { check } from './checks.ts';
+import { isMap, override, readEnvironment, variableOf } from './environment.ts';
+import { readFiles, readText } from './files.ts';
+import { type Path, type Problem, pathText, type Report } from './problems.ts';
+import { type Config, type FileValues, toConfig } from './schema.ts';
+import { validate } from './validate.ts';
+import { readYaml, YAML_BYTES_MAX } from './yaml-text.ts';
+
+/** Looked for in this order where no file is named. */
+const LOCAL_FILE = 'petiole.yaml';
+const SYSTEM_FILE = '/etc/petiole/petiole.yaml';
+/** More than anybody mends in one go. */
+const PROBLEMS_MAX = 100;
+
+export interface LoadOptions {
+  /** Null: ./petiole.yaml, else /etc/petiole/petiole.yaml, else the defaults. */
+  readonly file: string | null;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+/** `file` is the absolute path of the file that was taken, null where there was none. */
+export type Loaded =
+  | { readonly config: Config; readonly file: string | null; readonly problems: readonly [] }
+  | { readonly config: null; readonly file: string | null; readonly problems: readonly Problem[] };
+
+/**
+ * The file, overridden by the PETIOLE_ variables, with every problem at once. Never throws. Relative paths in the file
+ * (and in variables) start at the file's folder; without a file, at `cwd`.
+ */
+export function loadConfig({ file, env, cwd }: LoadOptions): Loaded {
+  const source = openSource(file, cwd);
+  const yaml = readYaml(source.text ?? '');
+  const { overrides, problems: variableProblems } = readEnvironment(env);
+  const problems: Problem[] = [...variableProblems];
+  const flawed = new Set<string>();
+
+  if (source.failure !== null) {
+    problems.push({ path: '', line: null, column: null, variable: null, message: source.failure, hint: source.hint });
+  }
+  for (const { path, place, message, hint } of yaml.flaws) {
+    flawed.add(pathText(path));
+    problems.push({ path: pathText(path), ...place, variable: null, message, hint });
+  }
+
+  const report: Report = (path, message, hint) => {
+    const here = overrides.find((entry) => startsWith(path, entry.path));
+    const place = here === undefined ? nearestPlace(path) : null;
+    // A key that is missing in a map which only variables have made.
+    const madeByVariables = here === undefined && place === null && path.length > 1;
+    const beside = madeByVariables ? overrides.find((entry) => startsWith(entry.path, path.slice(0, -1))) : undefined;
+    problems.push({
+      path: pathText(path),
+      line: place?.line ?? null,
+      column: place?.column ?? null,
+      variable: (here ?? beside)?.variable ?? null,
+      message,
+      hint: beside === undefined ? hint : `${hint}, or set ${variableOf(path)}`,
+    });
+  };
+  const nearestPlace = (path: Path) => {
+    for (let length = path.length; length > 0; length--) {
+      const place = yaml.place(path.slice(0, length));
+      if (place !== null) return place;
+    }
+    return null;
+  };
+
+  const folder = source.file === null ? cwd : dirname(source.file);
+  const absolute = (path: string): string => resolve(folder, path);
+  if (source.failure === null && yaml.value !== undefined) {
+    // Before, so that a variable finds a map; and after, because a variable may be short too.
+    const tree = expandShorthand(override(expandShorthand(yaml.value ?? {}), overrides));
+    const { draft, refused } = validate(tree, (path, ...rest) => {
+      if (!flawed.has(pathText(path))) report(path, ...rest);
+    });
+    check(draft, refused, report);
+    const secrets = readFiles(draft, absolute, report);
+    if (problems.length === 0) {
+      // Nothing was reported, so nothing was taken out of the draft: it is whole.
+      return { config: toConfig(draft as FileValues, { absolute, ...secrets }), file: source.file, problems: [] };
+    }
+  }
+  return { config: null, file: source.file, problems: inOrder(problems).slice(0, PROBLEMS_MAX) };
+}
+
+interface Source {
+  readonly file: string | null;
+  readonly text: string | null;
+  readonly failure: string | null;
+  readonly hint: string;
+}
+
+function openSource(file: string | null, cwd: string): Source {
+  const candidates = file === null ? [resolve(cwd, LOCAL_FILE), SYSTEM_FILE] : [resolve(cwd, file)];
+  for (const candidate of candidates) {
+    const read = readText(candidate, YAML_BYTES_MAX);
+    if (read.failure === null) return { file: candidate, text: read.text, failure: null, hint: '' };
+    if (read.missing && file === null) continue;
+    const failure = `the configuration file ${read.failure}`;
+    return { file: candidate, text: null, failure, hint: 'name a readable YAML file, or none for the safe defaults' };
+  }
+  return { file: null, text: null, failure: null, hint: '' };
+}
+
+/**
+ * `status: off` is short for `status: { listen: off }`, and so is `nats: off`; `websocket: true` of a listener for
+ * `websocket: {}`.
+ */
+function expandShorthand(tree: unknown): unknown {
+  if (!isMap(tree)) return tree;
+  const { mqtt } = tree;
+  if (isMap(mqtt) && Array.isArray(mqtt.listeners)) {
+    for (const listener of mqtt.listeners) {
+      if (!isMap(listener)) continue;
+      if (listener.websocket === true) listener.websocket = {};
+      else if (listener.websocket === false) delete listener.websocket;
+    }
+  }
+  const short = ['status', 'nats'].filter((key) => tree[key] === 'off');
+  return { ...tree, ...Object.fromEntries(short.map((key) => [key, { listen: 'off' }])) };
+}
+
+function startsWith(path: Path, prefix: Path): boolean {
+  return prefix.every((step, index) => path[index] === step);
+}
+
+/** As somebody reads the file: from the top, then the variables by name. */
+function inOrder(problems: readonly Problem[]): Problem[] {
+  const line = (problem: Problem) => problem.line ?? (problem.variable === null ? 0 : Number.POSITIVE_INFINITY);
+  return problems.toSorted((a, b) => {
+    if (line(a) !== line(b)) return line(a) - line(b);
+    return (a.column ?? 0) - (b.column ?? 0) || (a.variable ?? '').localeCompare(b.variable ?? '');
+  });
+}

@@ -1,0 +1,286 @@
+import { hostname } from 'node:os';
+import * as v from 'valibot';
+import { safeToken } from '../core/subject.ts';
+import { isLoopback } from './address.ts';
+import * as field from './fields.ts';
+
+/**
+ * The one source of what a configuration file may say: keys, types, defaults and limits. The names of the environment
+ * variables, the hints and the type `Config` are derived from it. Defaults are in the words of the file.
+ */
+
+/** A lane's number is kept in a byte. */
+export const LANES_MAX = 255;
+/** One box has a handful of networks. */
+const LISTENERS_MAX = 16;
+/** Every message is matched against each of them, the first time its subject is seen. */
+const LANE_SUBJECTS_MAX = 64;
+/** A file of the longest size has room for no more; each has a memory of the topics that it may use. */
+const USERS_MAX = 256;
+/** Looked through for each topic the first time that it is seen. */
+const USER_RULES_MAX = 64;
+/** A hub cluster advertises its other servers by itself. */
+const URLS_MAX = 16;
+
+const gateway = field.map({
+  /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
+  name: v.optional(field.name(), () => safeToken(hostname())),
+  /** The folder of the journal. */
+  data: v.optional(field.path(), './data'),
+});
+
+const log = field.map({
+  level: v.optional(field.choice(['trace', 'debug', 'info', 'warn', 'error']), 'info'),
+});
+
+const mqttListener = field.map({
+  listen: v.pipe(field.listen(), v.metadata({ example: '127.0.0.1:1883' })),
+  /** Whether one may connect as nobody: off loopback it must be written. */
+  anonymous: v.optional(field.yesOrNo()),
+  tls: v.optional(
+    field.map({
+      cert: v.pipe(field.path(), v.metadata({ example: 'tls/server.pem' })),
+      key: v.pipe(field.path(), v.metadata({ example: 'tls/server.key' })),
+      /** The authorities that sign the certificates of clients. */
+      ca: v.optional(field.path()),
+      client_certificates: v.optional(field.choice(['none', 'optional', 'required']), 'none'),
+    }),
+  ),
+  /** `true` is short for the default path. */
+  websocket: v.optional(field.map({ path: v.optional(field.urlPath(), '/') })),
+});
+
+/** Who may connect, and to what. */
+const user = field.map({
+  name: v.pipe(field.userName(), v.metadata({ example: 'line3' })),
+  password_hash: v.optional(field.passwordHash()),
+  /** Common name or alternative name of a client certificate. */
+  certificate: v.optional(field.text()),
+  publish: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
+  subscribe: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
+});
+
+const mqtt = field.map({
+  listeners: v.optional(field.list(mqttListener, 0, LISTENERS_MAX), [{ listen: '127.0.0.1:1883' }]),
+  /** A connection costs some 20 KiB; a Pi has sockets and memory for a few thousand. */
+  connections_max: v.optional(field.count(1, 100_000), 1000),
+  /** A quarter of a hub's default max_payload (1 MiB), so that what is accepted here also fits there. */
+  packet_max: v.optional(field.size('1KiB', '64MiB'), '256KiB'),
+  /** How long a new connection may take until its CONNECT is complete. */
+  connect_timeout: v.optional(field.duration('1s', '5m'), '10s'),
+  /** Longer ones, and none, are lowered to it (MQTT 5 Server Keep Alive): how long a dead peer can hold its place. */
+  keep_alive_max: v.optional(field.duration('10s', '65535s'), '1h'),
+  /** Topic filters of one client. */
+  subscriptions_max: v.optional(field.count(1, 10_000), 100),
+  topic_levels_max: v.optional(field.count(1, 255), 32),
+  /** QoS 1 publishes of one client that are not acknowledged yet (receive maximum). */
+  inflight_max: v.optional(field.count(1, 65_535), 1000),
+  /** Retained messages. */
+  retained: v.optional(field.choice(['on', 'off']), 'on'),
+  /** One for each topic of a plant's sensors. All are in memory, at some 800 bytes each beside their payload. */
+  retained_max: v.optional(field.count(1, 1_000_000), 10_000),
+  retained_bytes_max: v.optional(field.size('64KiB', '1GiB'), '16MiB'),
+});
+
+/** The port of every NATS server; where nobody wrote it, the box does without if another program has it. */
+export const NATS_LISTEN = { host: '127.0.0.1', port: 4222 };
+
+const nats = field.map({
+  /** Without a default here: a written address must be had, the default one need not. */
+  listen: v.optional(v.pipe(field.listenOrOff(), v.metadata({ example: '127.0.0.1:4222' }))),
+  anonymous: v.optional(field.yesOrNo()),
+  /** A handful of programs on the box, and what a mistake of one of them may cost. */
+  connections_max: v.optional(field.count(1, 10_000), 200),
+  /** Headers and payload. As mqtt.packet_max: what is accepted here also fits at the hub, with the headers of the box. */
+  payload_max: v.optional(field.size('1KiB', '64MiB'), '256KiB'),
+  /** Of one client; a filter costs about 1 KiB. */
+  subscriptions_max: v.optional(field.count(1, 50_000), 5000),
+  /** Two of ours unanswered end a connection. */
+  ping_interval: v.optional(field.duration('1s', '1h'), '2m'),
+  /** How long a Nats-Msg-Id is remembered: as long as a stream does by default. */
+  duplicate_window: v.optional(field.duration('1s', '1h'), '2m'),
+});
+
+const status = field.map({
+  listen: v.optional(field.listenOrOff(), '127.0.0.1:8080'),
+  anonymous: v.optional(field.yesOrNo()),
+});
+
+const journal = field.map({
+  /** Free space that the disk always keeps, so that the box can still boot, log and update: an update's worth. */
+  reserve: v.optional(field.size('1MiB', '1TiB'), '64MiB'),
+});
+
+const lane = field.map({
+  name: v.pipe(field.name(), v.metadata({ example: 'telemetry' })),
+  subjects: v.pipe(field.list(field.subject(), 1, LANE_SUBJECTS_MAX), v.metadata({ example: ['line3.>'] })),
+  /** 1 goes first. */
+  priority: v.optional(field.count(1, 9), 5),
+  full: v.optional(field.choice(['refuse', 'drop-oldest']), 'drop-oldest'),
+  /** A day of a hundred 128-byte messages a second, on any SD card. */
+  max_bytes: v.optional(field.size('64KiB', '1TiB'), '1GiB'),
+  /** 0: a record does not grow too old. */
+  max_age: v.optional(field.duration('0', '3650d'), 0),
+  /** A publish with a reply subject: journaled and answered with a PubAck, or left live for its responder. */
+  replies: v.optional(field.choice(['receipt', 'pass']), 'receipt'),
+  stream: v.optional(
+    field.map({
+      name: v.pipe(field.streamName(), v.metadata({ example: 'TELEMETRY' })),
+      /** The stream is this lane's alone, so its last sequence tells what has arrived. */
+      own: v.optional(field.yesOrNo(), false),
+    }),
+  ),
+});
+
+const upstream = field.map({
+  urls: v.pipe(field.list(field.hubUrl(), 1, URLS_MAX), v.metadata({ example: ['tls://hub.example.com:7422'] })),
+  user: v.optional(field.text()),
+  password: v.optional(field.secret()),
+  password_file: v.optional(field.path()),
+  token: v.optional(field.secret()),
+  token_file: v.optional(field.path()),
+  tls: v.optional(
+    field.map({
+      ca: v.optional(field.path()),
+      cert: v.optional(field.path()),
+      key: v.optional(field.path()),
+    }),
+    {},
+  ),
+  limit: v.optional(
+    field.map({
+      messages_per_second: v.optional(field.count(0, 10_000_000), 0),
+      bytes_per_second: v.optional(field.bytesPerSecond('1TiB'), 0),
+    }),
+    {},
+  ),
+  /** Records in flight: what is in doubt, and read back, when the link falls. 1000 fill a link of 30 ms at 30,000/s. */
+  window: v.optional(field.count(1, 10_000), 1000),
+  ack_timeout: v.optional(field.duration('100ms', '5m'), '5s'),
+  /** Two unanswered ones cut the link: 20s notices a half-open one within a minute. */
+  ping_interval: v.optional(field.duration('1s', '10m'), '20s'),
+  connect_timeout: v.optional(field.duration('1s', '5m'), '10s'),
+});
+
+/** The whole file. */
+export const fileSchema = field.map({
+  gateway: v.optional(gateway, {}),
+  log: v.optional(log, {}),
+  mqtt: v.optional(mqtt, {}),
+  users: v.optional(field.list(user, 0, USERS_MAX), []),
+  nats: v.optional(nats, {}),
+  status: v.optional(status, {}),
+  journal: v.optional(journal, {}),
+  /** First match wins. The built-in lane leaves requests live, so that they reach their responders. */
+  lanes: v.optional(field.list(lane, 1, LANES_MAX), [{ name: 'default', subjects: ['>'], replies: 'pass' }]),
+  /** Without it messages are kept until there is one. */
+  upstream: v.optional(upstream),
+});
+
+/** The file's values with units resolved and defaults filled in; keys as in the file. */
+export type FileValues = v.InferOutput<typeof fileSchema>;
+
+/** Keys that say the same in two ways: the environment's way replaces the file's. */
+export const alternatives: readonly (readonly [string, string])[] = [
+  ['upstream.password', 'upstream.password_file'],
+  ['upstream.token', 'upstream.token_file'],
+];
+
+/** What the file's paths have led to. */
+export interface Resolved {
+  /** Makes a path of the file absolute. */
+  absolute(path: string): string;
+  readonly password: string | null;
+  readonly token: string | null;
+}
+
+/** What the parts are built from: plain numbers in the units that the names end in, absolute paths, null for none. */
+export type Config = ReturnType<typeof toConfig>;
+export type Lane = Config['lanes'][number];
+export type UpstreamConfig = NonNullable<Config['upstream']>;
+
+export function toConfig(file: FileValues, { absolute, password, token }: Resolved) {
+  const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream } = file;
+  const natsListen = nats.listen === undefined ? NATS_LISTEN : nats.listen;
+  const fileOrNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
+  return {
+    gateway: { name: gateway.name, data: absolute(gateway.data) },
+    log,
+    mqtt: {
+      listeners: mqtt.listeners.map(({ listen, anonymous, tls, websocket }) => ({
+        ...listen,
+        anonymous: anonymous ?? isLoopback(listen.host),
+        tls: tls
+          ? {
+              cert: absolute(tls.cert),
+              key: absolute(tls.key),
+              ca: fileOrNull(tls.ca),
+              clientCertificates: tls.client_certificates,
+            }
+          : null,
+        websocket: websocket ?? null,
+      })),
+      connectionsMax: mqtt.connections_max,
+      packetBytesMax: mqtt.packet_max,
+      connectTimeoutMs: mqtt.connect_timeout,
+      keepAliveMaxS: Math.floor(mqtt.keep_alive_max / 1000),
+      subscriptionsMax: mqtt.subscriptions_max,
+      topicLevelsMax: mqtt.topic_levels_max,
+      inflightMax: mqtt.inflight_max,
+      retained: mqtt.retained === 'on' ? { countMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max } : null,
+    },
+    users: users.map((user) => ({
+      name: user.name,
+      passwordHash: user.password_hash ?? null,
+      certificate: user.certificate ?? null,
+      publish: user.publish,
+      subscribe: user.subscribe,
+    })),
+    nats: natsListen && {
+      ...natsListen,
+      isDefault: nats.listen === undefined,
+      anonymous: nats.anonymous ?? isLoopback(natsListen.host),
+      connectionsMax: nats.connections_max,
+      payloadBytesMax: nats.payload_max,
+      subscriptionsMax: nats.subscriptions_max,
+      pingIntervalMs: nats.ping_interval,
+      duplicateWindowMs: nats.duplicate_window,
+    },
+    status: status.listen && {
+      ...status.listen,
+      anonymous: status.anonymous ?? isLoopback(status.listen.host),
+    },
+    journal: { reserveBytes: journal.reserve },
+    lanes: lanes.map((lane) => ({
+      name: lane.name,
+      subjects: lane.subjects,
+      priority: lane.priority,
+      full: lane.full,
+      maxBytes: lane.max_bytes,
+      maxAgeMs: lane.max_age,
+      replies: lane.replies,
+      stream: lane.stream ?? null,
+    })),
+    upstream: upstream
+      ? {
+          urls: upstream.urls,
+          user: upstream.user ?? null,
+          password,
+          token,
+          tls: {
+            ca: fileOrNull(upstream.tls.ca),
+            cert: fileOrNull(upstream.tls.cert),
+            key: fileOrNull(upstream.tls.key),
+          },
+          limit: {
+            messagesPerSecond: upstream.limit.messages_per_second,
+            bytesPerSecond: upstream.limit.bytes_per_second,
+          },
+          window: upstream.window,
+          ackTimeoutMs: upstream.ack_timeout,
+          pingIntervalMs: upstream.ping_interval,
+          connectTimeoutMs: upstream.connect_timeout,
+        }
+      : null,
+  };
+}

@@ -1,0 +1,143 @@
+import type { Message, Party } from './message.ts';
+import { Sublist } from './sublist.ts';
+
+/** One party's interest in a subject filter, optionally as a member of a queue group. */
+export interface Subscription {
+  /** NATS subject filter: `*` is one token, a last `>` is the rest. */
+  readonly filter: string;
+  /** Queue group; '' for a plain subscription. */
+  readonly queue: string;
+  readonly owner: Party;
+  /** Takes the message now and never throws; false where it was dropped (slow, no echo, not allowed). */
+  deliver(message: Message): boolean;
+}
+
+/**
+ * Who waits for the fate of a message. One object per connection and a token per message (an MQTT packet identifier, a
+ * serial sequence number), so that a receipt costs no closure and no promise.
+ */
+export interface Receipt {
+  /**
+   * Committed and fsynced; or, where no lane takes the subject, passed on live. `reached`: parties that got it now.
+   * `sequence`: its number in the lane; absent where it was only passed on.
+   */
+  accepted(token: number, reached: number, sequence?: number): void;
+  /** Not kept. The publisher must be told in its protocol's words, or not be acknowledged at all. */
+  refused(token: number, error: Error): void;
+}
+
+/** What the router needs of the store. */
+export interface Journal {
+  /** The lane that takes this message, -1 for none (live only). */
+  laneOf(message: Message): number;
+  /** Calls back once the commit is on disk, in the order of the appends. */
+  append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void;
+}
+
+/** What the router needs of the leaf link. */
+export interface Upstream {
+  /** Local interest changed; `members` 0 means that the last one has gone. */
+  interest(filter: string, queue: string, members: number): void;
+  /** Passes a live message on where the hub has interest; `served` are queue groups that had a local member. */
+  send(message: Message, served: readonly string[]): boolean;
+}
+
+const NONE: readonly string[] = [];
+
+/** The only place where a message passes from one party to another. */
+export class Router {
+  readonly #subscriptions = new Sublist<Subscription>();
+  /** Local members per filter and queue group; the hub hears only of the first and the last one. */
+  readonly #members = new Map<string, { filter: string; queue: string; count: number }>();
+  #journal: Journal | null = null;
+  #upstream: Upstream | null = null;
+  #turn = 0;
+
+  /** Called once by the gateway before anything is published. */
+  connect(journal: Journal, upstream: Upstream | null): void {
+    this.#journal = journal;
+    this.#upstream = upstream;
+  }
+
+  get subscriptions(): number {
+    return this.#subscriptions.size;
+  }
+
+  subscribe(subscription: Subscription): void {
+    if (this.#subscriptions.insert(subscription)) this.#count(subscription, 1);
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    if (this.#subscriptions.remove(subscription)) this.#count(subscription, -1);
+  }
+
+  #count({ filter, queue }: Subscription, step: number): void {
+    const key = `${filter} ${queue}`;
+    const entry = this.#members.get(key) ?? { filter, queue, count: 0 };
+    entry.count += step;
+    if (entry.count === 0) this.#members.delete(key);
+    else this.#members.set(key, entry);
+    this.#upstream?.interest(filter, queue, entry.count);
+  }
+
+  /** Every local interest, for a link that has just come up. */
+  *interest(): Generator<{ filter: string; queue: string; count: number }> {
+    yield* this.#members.values();
+  }
+
+  /** The queue groups on this subject that have a member here, and so need none at the hub. */
+  servedQueues(subject: string): readonly string[] {
+    const { queues } = this.#subscriptions.match(subject);
+    return queues.length === 0 ? NONE : queues.map((group) => group[0]?.queue ?? '');
+  }
+
+  /**
+   * A message from a local party. Local subscribers get it at once; the receipt and the way up wait for the commit
+   * where a lane takes the subject. Returns how many parties got it now.
+   */
+  publish(message: Message, receipt: Receipt | null = null, token = 0): number {
+    const { plain, queues } = this.#subscriptions.match(message.subject);
+    let reached = 0;
+    for (const subscription of plain) if (subscription.deliver(message)) reached++;
+    let served = NONE;
+    if (queues.length > 0) {
+      const names: string[] = [];
+      for (const group of queues) if (this.#deliverToOne(group, message)) names.push(group[0]?.queue ?? '');
+      served = names;
+      reached += names.length;
+    }
+    const lane = this.#journal?.laneOf(message) ?? -1;
+    if (lane >= 0) {
+      this.#journal?.append(lane, message, receipt, token, reached);
+      return reached;
+    }
+    if (this.#upstream?.send(message, served)) reached++;
+    receipt?.accepted(token, reached);
+    return reached;
+  }
+
+  /**
+   * A message from the hub: for local parties only, never journaled and never sent back. Queue groups get it only when
+   * the hub chose them by name. Returns how many parties got it.
+   */
+  deliver(message: Message, chosen: readonly string[]): number {
+    const { plain, queues } = this.#subscriptions.match(message.subject);
+    let reached = 0;
+    for (const subscription of plain) if (subscription.deliver(message)) reached++;
+    if (chosen.length > 0) {
+      for (const group of queues) {
+        if (chosen.includes(group[0]?.queue ?? '') && this.#deliverToOne(group, message)) reached++;
+      }
+    }
+    return reached;
+  }
+
+  /** One member gets it, in turn; the next one where a member can't take it. */
+  #deliverToOne(group: readonly Subscription[], message: Message): boolean {
+    const start = this.#turn++;
+    for (let i = 0; i < group.length; i++) {
+      if (group[(start + i) % group.length]?.deliver(message)) return true;
+    }
+    return false;
+  }
+}

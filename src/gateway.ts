@@ -1,0 +1,289 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Config } from './config/schema.ts';
+import { Authenticator } from './core/authenticator.ts';
+import type { Log } from './core/log.ts';
+import type { Message, Party } from './core/message.ts';
+import { Router, type Upstream } from './core/router.ts';
+import { once, type Service } from './core/service.ts';
+import { MqttEdge } from './mqtt/mqtt-edge.ts';
+import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
+import type { LeafLink } from './nats/leaf-link.ts';
+import type { LeafListener } from './nats/leaf-types.ts';
+import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
+import { problems } from './ops/health.ts';
+import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
+import { StatusServer } from './ops/status-server.ts';
+import { Journal, type JournalLane } from './store/journal.ts';
+import type { Forwarder } from './upstream/forwarder.ts';
+import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
+
+/** Carries the ledger's own messages, so that a full lane cannot keep its losses from being told. */
+const LEDGER_LANE = 'petiole-ledger';
+/** A row is some 200 bytes and rows merge: years of losses. */
+const LEDGER_BYTES_MAX = 16 * 1024 * 1024;
+/** How often the lanes' counters are looked at for their rates. */
+const RATES_MS = 1_000;
+
+interface Address {
+  host: string;
+  port: number;
+}
+
+const NO_NATS: ClientPortStatus = { listener: null, note: '', counters: {}, clients: [] };
+
+const HUB: Party = { kind: 'hub', name: 'hub' };
+
+export const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+
+/**
+ * The map of the program: every part, and how they hold each other. Started from the store outwards, so that nothing
+ * takes a message before it can be kept; stopped in reverse.
+ */
+export class Gateway implements Service {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #router = new Router();
+  readonly #journal: Journal;
+  readonly #mqtt: MqttEdge;
+  readonly #rules: readonly LaneRules[];
+  readonly #rates = new LaneRates();
+  readonly #status: StatusServer | null;
+  readonly #startedAtMs = Date.now();
+  #nats: ClientPort | null = null;
+  #link: LeafLink | null = null;
+  #forwarder: Forwarder | null = null;
+  #sampling: NodeJS.Timeout | undefined;
+
+  constructor(config: Config, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    const lanes = lanesOf(config);
+    this.#rules = lanes.map(({ name, subjects, full, bytesMax }) => {
+      const { priority } = this.#laneUp(name);
+      return { name, subjects, priority, full, bytesMax };
+    });
+    this.#journal = new Journal(
+      {
+        folder: config.gateway.data,
+        gateway: config.gateway.name,
+        lanes,
+        ledgerLane: lanes.length - 1,
+        ledgerSubject: ledgerSubject(config),
+        reserveBytes: config.journal.reserveBytes,
+        retained: config.mqtt.retained,
+      },
+      log.child({ part: 'store' }),
+    );
+    this.#mqtt = new MqttEdge({
+      router: this.#router,
+      log: log.child({ part: 'mqtt' }),
+      options: config.mqtt,
+      authenticator: config.users.length === 0 ? null : new Authenticator(config.users),
+      retained: this.#journal.retained,
+      facts: () => ({ version, lanes: this.#journal.status().lanes }),
+    });
+    this.#status = config.status
+      ? new StatusServer({ ...config.status, snapshot: () => this.status(), log: log.child({ part: 'status' }) })
+      : null;
+  }
+
+  /** Rejects with the GatewayError of the first part that can't start; what had started is stopped again. */
+  async start(): Promise<void> {
+    try {
+      await this.#journal.start();
+      await this.#makeLink();
+      this.#router.connect(this.#journal, this.#upstream());
+      await this.#forwarder?.start();
+      await this.#link?.start();
+      await this.#mqtt.start();
+      await this.#makeNats();
+      await this.#nats?.start();
+      await this.#status?.start();
+      this.#sampling = setInterval(() => this.#rates.sample(this.#journal.status().lanes, performance.now()), RATES_MS);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  readonly stop = once(async () => {
+    clearInterval(this.#sampling);
+    await this.#status?.stop();
+    await this.#nats?.stop();
+    await this.#mqtt.stop();
+    await this.#forwarder?.stop();
+    await this.#link?.stop();
+    await this.#journal.stop();
+  });
+
+  /** Where the box listens: with port 0 in the configuration only this tells. */
+  get listeners(): { mqtt: Address[]; nats: Address | null; status: Address | null } {
+    const { listeners } = this.#mqtt.status();
+    return {
+      mqtt: listeners.map(({ host, port }) => ({ host, port })),
+      nats: this.#nats?.address ?? null,
+      status: this.#status?.address ?? null,
+    };
+  }
+
+  /** The link and what sends through it; the lanes are known once the journal has been opened. */
+  async #makeLink(): Promise<void> {
+    const { upstream, gateway } = this.#config;
+    if (!upstream) return;
+    // Loaded only where there is an upstream.
+    const { LeafLink } = await import('./nats/leaf-link.ts');
+    const { Forwarder } = await import('./upstream/forwarder.ts');
+    // Random for each run: a late answer to the run before must not be taken for one to this.
+    const inboxPrefix = `_INBOX.${gateway.name}.${randomBytes(6).toString('hex')}`;
+    const log = this.#log.child({ part: 'upstream' });
+    const link = new LeafLink(
+      { ...upstream, name: gateway.name, serverId: serverId(gateway.name), inboxPrefix },
+      this.#leafListener(),
+      log,
+    );
+    this.#link = link;
+    const { window, ackTimeoutMs, limit } = upstream;
+    const lanes = this.#journal.laneNames.map((name, index) => ({ index, ...this.#laneUp(name) }));
+    this.#forwarder = new Forwarder(
+      { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit },
+      { hub: link, records: this.#journal, served: (subject) => this.#router.servedQueues(subject) },
+      log,
+    );
+  }
+
+  /** The port for NATS clients; the lanes are known once the journal has been opened. */
+  async #makeNats(): Promise<void> {
+    const { nats, gateway, upstream } = this.#config;
+    if (!nats) return;
+    // Loaded only where there is such a port.
+    const { ClientPort } = await import('./nats/client-port.ts');
+    const streams = this.#journal.laneNames.map((name) => this.#laneUp(name).stream?.name ?? name);
+    this.#nats = new ClientPort({
+      router: this.#router,
+      lanes: { laneOf: (message) => this.#journal.laneOf(message), streamOf: (lane) => streams[lane] ?? '' },
+      hub: () => this.#link,
+      server: { id: serverId(gateway.name), name: gateway.name, jetstream: upstream !== null },
+      options: nats,
+      log: this.#log.child({ part: 'nats' }),
+    });
+  }
+
+  /** What the forwarder is told of a lane; one that only the store still knows goes last. */
+  #laneUp(name: string): Pick<LaneForwarderOptions, 'name' | 'subjects' | 'priority' | 'stream'> {
+    const lane = this.#config.lanes.find((configured) => configured.name === name);
+    if (lane) return lane;
+    const subjects = name === LEDGER_LANE ? [ledgerSubject(this.#config)] : ['>'];
+    return { name, subjects, priority: 9, stream: null };
+  }
+
+  #leafListener(): LeafListener {
+    return {
+      up: (hub) => {
+        this.#journal.declaring = true;
+        this.#forwarder?.linkUp(hub);
+      },
+      down: () => {
+        this.#journal.declaring = false;
+        this.#forwarder?.linkDown();
+      },
+      message: (subject, reply, headers, payload, queues, shownAs) => {
+        const message: Message = { subject, reply, headers, payload, receivedAtMs: Date.now(), origin: HUB };
+        this.#router.deliver(shownAs === subject ? message : { ...message, shownAs }, queues);
+      },
+      inbox: (token, headers, payload) => this.#forwarder?.answer(token, headers, payload),
+      interestChanged: () => this.#forwarder?.hubChanged(),
+      drained: () => this.#forwarder?.drained(),
+    };
+  }
+
+  #upstream(): Upstream | null {
+    const link = this.#link;
+    if (!link) return null;
+    return {
+      interest: (filter, queue, members) => link.interest(filter, queue, members),
+      send: ({ subject, reply, headers, payload }, served) =>
+        link.publish(subject, reply, headers, payload, served) === 'sent',
+    };
+  }
+
+  /** Everything the parts know; composed only when somebody looks. */
+  status(): Snapshot {
+    const { gateway, journal } = this.#config;
+    const { rss, heapUsed } = process.memoryUsage();
+    const nowMs = Date.now();
+    const facts = compose({
+      gateway: {
+        name: gateway.name,
+        version,
+        pid: process.pid,
+        startedAtMs: this.#startedAtMs,
+        nowMs,
+        uptimeS: Math.floor(process.uptime()),
+        node: process.version,
+        memory: { rssBytes: rss, heapUsedBytes: heapUsed },
+      },
+      link: this.#linkFacts(),
+      rules: this.#rules,
+      store: this.#journal.status(),
+      reserveBytes: journal.reserveBytes,
+      up: this.#forwarder?.status() ?? null,
+      rates: this.#rates,
+      mqtt: this.#mqtt.status(),
+      nats: this.#nats?.status() ?? NO_NATS,
+    });
+    return { ...facts, problems: problems(facts) };
+  }
+
+  #linkFacts(): LinkFacts {
+    const status = this.#link?.status();
+    return {
+      state: !status ? 'off' : status.state === 'idle' ? 'connecting' : status.state,
+      url: status?.url ?? '',
+      hub: status?.hub ?? null,
+      sinceMs: status?.sinceMs ?? null,
+      rttMs: status?.rttMs ?? null,
+      lastPubAckMs: this.#forwarder?.lastPubAckMs || null,
+      lastError: status?.lastError ? { ...status.lastError, atMs: status.sinceMs } : null,
+      retryInMs: status?.retryInMs ?? null,
+      reconnects: status?.reconnects ?? 0,
+      messagesIn: status?.in.messages ?? 0,
+      messagesOut: status?.out.messages ?? 0,
+      bytesIn: status?.in.bytes ?? 0,
+      bytesOut: status?.out.bytes ?? 0,
+      drops: { ...status?.drops },
+    };
+  }
+}
+
+function lanesOf(config: Config): JournalLane[] {
+  const lanes: JournalLane[] = config.lanes.map(({ name, subjects, replies, full, maxBytes, maxAgeMs }) => ({
+    name,
+    subjects,
+    replies,
+    full,
+    bytesMax: maxBytes,
+    ageMaxMs: maxAgeMs,
+  }));
+  // No filter leads to it: only the ledger itself writes there.
+  lanes.push({
+    name: LEDGER_LANE,
+    subjects: [],
+    replies: 'pass',
+    full: 'refuse',
+    bytesMax: LEDGER_BYTES_MAX,
+    ageMaxMs: 0,
+  });
+  return lanes;
+}
+
+function ledgerSubject(config: Config): string {
+  return `petiole.${config.gateway.name}.ledger`;
+}
+
+/** Stable for a gateway name and shaped like a server's public key, which hubs show in their monitoring. */
+function serverId(name: string): string {
+  const digest = createHash('sha256').update(`petiole ${name}`).digest();
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  return `N${Array.from({ length: 55 }, (_, i) => alphabet[(digest[i % digest.length] ?? 0) % 32]).join('')}`;
+}

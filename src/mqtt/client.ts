@@ -1,0 +1,189 @@
+import type { Message, Party } from '../core/message.ts';
+import type { User } from '../core/users.ts';
+import type { Connection } from './connection.ts';
+import type { Context } from './context.ts';
+import { Inbound } from './inbound.ts';
+import type { ProtocolVersion } from './packet-decoder.ts';
+import { encodeRetained } from './publish-encoder.ts';
+import { RetainedDelivery } from './retained-delivery.ts';
+import type { RetainedMessage, RetainedWalk } from './retained-port.ts';
+import type { TopicName, TopicReader } from './topic-names.ts';
+import type { TopicSubscription } from './topic-subscription.ts';
+import { publishWill, type Will } from './will.ts';
+
+/** Offered to MQTT 5 clients: what saves most of the topic bytes of a device with a handful of topics. */
+export const TOPIC_ALIAS_MAX = 16;
+
+/** What a CONNECT settles for the rest of the connection. */
+export interface ClientFields {
+  readonly clientId: string;
+  /** Null for an anonymous one, who may do everything. */
+  readonly user: User | null;
+  readonly version: ProtocolVersion;
+  /** 0: none. */
+  readonly keepAliveMs: number;
+  /** Largest packet that the client takes. */
+  readonly packetBytesMax: number;
+  /** Request Problem Information. */
+  readonly wantsProblems: boolean;
+  /** Session Expiry Interval of the CONNECT, in seconds: what a DISCONNECT may say depends on it. */
+  readonly sessionExpiryS: number;
+  readonly will: Will | null;
+}
+
+/** A connected client: its subscriptions, aliases, will and counters. Lives as long as its connection. */
+export class Client {
+  readonly connection: Connection;
+  readonly party: Party;
+  readonly version: ProtocolVersion;
+  readonly keepAliveMs: number;
+  readonly packetBytesMax: number;
+  readonly wantsProblems: boolean;
+  readonly sessionExpiryS: number;
+  readonly inbound: Inbound;
+  readonly user: User | null;
+  /** The topic names that it may publish to; the others are refused like those that nobody may. */
+  readonly topics: TopicReader;
+  /** By topic filter as the client wrote it. */
+  readonly subscriptions = new Map<string, TopicSubscription>();
+  /** By alias; at most TOPIC_ALIAS_MAX. */
+  readonly aliases: (TopicName | undefined)[] = [];
+  readonly #context: Context;
+  #will: Will | null;
+  /** Made for the first subscription that gets retained messages. */
+  #retained: RetainedDelivery | null = null;
+  #isRetainNoted = false;
+  messagesIn = 0;
+  messagesOut = 0;
+  /** Deliveries that it did not get. */
+  dropped = 0;
+
+  constructor(connection: Connection, fields: ClientFields) {
+    const { clientId, user, version, keepAliveMs, packetBytesMax, wantsProblems, sessionExpiryS, will } = fields;
+    this.connection = connection;
+    this.#context = connection.context;
+    this.party = { kind: 'mqtt', name: clientId };
+    this.user = user;
+    this.topics = this.#context.permits.topicsOf(user);
+    this.version = version;
+    this.keepAliveMs = keepAliveMs;
+    this.packetBytesMax = packetBytesMax;
+    this.wantsProblems = wantsProblems;
+    this.sessionExpiryS = sessionExpiryS;
+    this.#will = will;
+    this.inbound = new Inbound(this, this.#context.options.inflightMax);
+  }
+
+  /** Bytes that may wait for it. */
+  get outboundBytesMax(): number {
+    return this.#context.options.outboundBytesMax;
+  }
+
+  /** Sends a message at QoS 0; false where it is dropped. */
+  deliver(message: Message, subscriptionIdentifier: number, retainAsPublished: boolean): boolean {
+    const { counters, publishes, options } = this.#context;
+    // A subscription is made only where the rules cover its whole filter: this is the second lock.
+    if (this.user !== null && !this.user.mayReceive(message.subject)) {
+      counters.deliveriesForbidden++;
+      return false;
+    }
+    const packet =
+      retainAsPublished && message.retain === true
+        ? publishes.encodeRetained(message, this.version, subscriptionIdentifier)
+        : publishes.encode(message, this.version, subscriptionIdentifier);
+    if (packet === null || packet.length > this.packetBytesMax) {
+      // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+      counters.deliveriesTooLarge++;
+      this.dropped++;
+      return false;
+    }
+    const waitingBytes = this.connection.waitingBytes;
+    if (waitingBytes > 0 && waitingBytes + packet.length > options.outboundBytesMax) {
+      counters.deliveriesDropped++;
+      this.dropped++;
+      return false;
+    }
+    this.#send(packet);
+    return true;
+  }
+
+  /** Sends a retained message at QoS 0; false where it has expired or is too large. Who calls waits for room. */
+  deliverRetained(message: RetainedMessage, subscriptionIdentifier: number): boolean {
+    const { counters, clock } = this.#context;
+    if (this.user !== null && !this.user.mayReceive(message.subject)) {
+      counters.deliveriesForbidden++;
+      return false;
+    }
+    const leftMs = message.expiresMs - clock();
+    // [MQTT-3.3.2-5]
+    if (message.expiresMs > 0 && leftMs <= 0) return false;
+    const remainingS = message.expiresMs > 0 ? Math.ceil(leftMs / 1000) : null;
+    const packet = encodeRetained(message, this.version, subscriptionIdentifier, remainingS);
+    if (packet === null || packet.length > this.packetBytesMax) {
+      counters.deliveriesTooLarge++;
+      this.dropped++;
+      return false;
+    }
+    this.#send(packet);
+    return true;
+  }
+
+  #send(packet: Buffer): void {
+    this.#context.counters.messagesOut++;
+    this.messagesOut++;
+    this.connection.send(packet);
+  }
+
+  /** The retained messages of a subscription go out in later turns, behind its SUBACK. */
+  sendRetained(subscription: TopicSubscription, walk: RetainedWalk): void {
+    this.#retained ??= new RetainedDelivery(this, this.#context.retainedRound);
+    this.#retained.begin(subscription, walk);
+  }
+
+  endSubscription(subscription: TopicSubscription): void {
+    subscription.end();
+    this.#retained?.cancel(subscription);
+  }
+
+  /** A message of this client was not kept. */
+  messageRefused(error: Error): void {
+    this.#context.counters.messagesRefused++;
+    this.note(error.message, 'messages of a client are not kept');
+  }
+
+  /**
+   * Retained messages are off. MQTT 3.1.1 has no means to refuse a retain flag, and many sensors set it: the message is
+   * taken as a live one.
+   */
+  retainIgnored(): void {
+    this.#context.counters.retainIgnored++;
+    if (this.#isRetainNoted) return;
+    this.#isRetainNoted = true;
+    this.note('retain', 'a client sets the retain flag: its messages are taken, and not retained');
+  }
+
+  /** One line of the log for each fault of each client. */
+  note(fault: string, text: string): void {
+    const { notices, log } = this.#context;
+    const { name } = this.party;
+    if (notices.isNew(name, fault)) log.warn({ client: name, remote: this.connection.remote, reason: fault }, text);
+  }
+
+  /** [MQTT-3.1.2-10] */
+  discardWill(): void {
+    this.#will = null;
+  }
+
+  /** The connection has ended; the session ends with it. */
+  leave(): void {
+    const { clients } = this.#context;
+    if (clients.get(this.party.name) === this.connection) clients.delete(this.party.name);
+    for (const subscription of this.subscriptions.values()) subscription.end();
+    this.subscriptions.clear();
+    this.#retained?.end();
+    this.inbound.end();
+    const will = this.#will;
+    this.#will = null;
+    if (will !== null) publishWill(this.#context, will, this.party);
+  }
+}

@@ -1,0 +1,97 @@
+import { reason } from './reason-codes.ts';
+
+/** What has happened since the start; shown on the status page under these names. */
+export interface Counters {
+  /** Accepted by a listener. */
+  connections: number;
+  /** More than connectionsMax. */
+  connectionsRefused: number;
+  connectTimeouts: number;
+  keepAliveTimeouts: number;
+  /** Clients that took none of what waited for them. */
+  stalledClients: number;
+  takeovers: number;
+  malformedPackets: number;
+  protocolErrors: number;
+  packetsTooLarge: number;
+  versionsRefused: number;
+  /** CONNECTs with a wrong user name or password. */
+  loginsFailed: number;
+  /** CONNECTs that came while too many others waited for their check. */
+  loginsRefused: number;
+  /** Connections ended for want of a right: nobody named where a user is needed, a will, or (3.1.1) a publish. */
+  usersRefused: number;
+  tlsHandshakesFailed: number;
+  /** Connections to a TLS or WebSocket listener that did not become one of MQTT. */
+  handshakesRefused: number;
+  /** Any other cause of a CONNACK or DISCONNECT: retain, QoS 2, topic alias, receive maximum. */
+  featuresRefused: number;
+  messagesIn: number;
+  messagesOut: number;
+  /** Publishes on topics that are not taken. */
+  topicsRefused: number;
+  filtersRefused: number;
+  /** Retain flags of 3.1.1 while retained messages are off: these are taken as live ones. */
+  retainIgnored: number;
+  /** Messages that a limit kept from being retained. */
+  retainedRefused: number;
+  /** Messages that the journal did not keep; never acknowledged. */
+  messagesRefused: number;
+  /** Deliveries to a client that reads too slowly. */
+  deliveriesDropped: number;
+  /** Deliveries beyond a client's Maximum Packet Size. */
+  deliveriesTooLarge: number;
+  /** Deliveries that the rules of a user do not allow. */
+  deliveriesForbidden: number;
+  willsPublished: number;
+}
+
+export function newCounters(): Counters {
+  return {
+    connections: 0,
+    connectionsRefused: 0,
+    connectTimeouts: 0,
+    keepAliveTimeouts: 0,
+    stalledClients: 0,
+    takeovers: 0,
+    malformedPackets: 0,
+    protocolErrors: 0,
+    packetsTooLarge: 0,
+    versionsRefused: 0,
+    loginsFailed: 0,
+    loginsRefused: 0,
+    usersRefused: 0,
+    tlsHandshakesFailed: 0,
+    handshakesRefused: 0,
+    featuresRefused: 0,
+    messagesIn: 0,
+    messagesOut: 0,
+    topicsRefused: 0,
+    filtersRefused: 0,
+    retainIgnored: 0,
+    retainedRefused: 0,
+    messagesRefused: 0,
+    deliveriesDropped: 0,
+    deliveriesTooLarge: 0,
+    deliveriesForbidden: 0,
+    willsPublished: 0,
+  };
+}
+
+const causes: ReadonlyMap<number, keyof Counters> = new Map([
+  [reason.malformedPacket, 'malformedPackets'],
+  [reason.protocolError, 'protocolErrors'],
+  [reason.packetTooLarge, 'packetsTooLarge'],
+  [reason.unsupportedVersion, 'versionsRefused'],
+  [reason.badUserNameOrPassword, 'loginsFailed'],
+  [reason.serverBusy, 'loginsRefused'],
+  [reason.notAuthorized, 'usersRefused'],
+  [reason.quotaExceeded, 'connectionsRefused'],
+  [reason.keepAliveTimeout, 'keepAliveTimeouts'],
+  [reason.takenOver, 'takeovers'],
+]);
+
+/** Counts a connection that was ended for this reason. */
+export function countCause(counters: Counters, reasonCode: number): void {
+  counters[causes.get(reasonCode) ?? 'featuresRefused']++;
+}

@@ -1,0 +1,267 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Authenticator } from '../core/authenticator.ts';
+import type { Log } from '../core/log.ts';
+import type { Router } from '../core/router.ts';
+import { once, type Service } from '../core/service.ts';
+import { Connection } from './connection.ts';
+import type { Context } from './context.ts';
+import { newCounters } from './counters.ts';
+import { Listener, type ListenerEvents } from './listener.ts';
+import { Notices } from './notices.ts';
+import { type MqttOptions, OUTBOUND_BYTES_MAX } from './options.ts';
+import { FlushRound } from './outbox.ts';
+import { disconnect } from './packet-encoder.ts';
+import { Permits } from './permits.ts';
+import { PublishEncoder } from './publish-encoder.ts';
+import { reason } from './reason-codes.ts';
+import { RetainedRound } from './retained-delivery.ts';
+import type { RetainedStatus, RetainedStore } from './retained-port.ts';
+import { type SystemFacts, SystemTopics, type TrafficFacts } from './system-topics.ts';
+import { TopicNames } from './topic-names.ts';
+import type { HandshakeBounds, Peer } from './transport.ts';
+
+/** Connections above connectionsMax that may send a CONNECT, to be told why they are refused or to take one over: this
+ * many, and never more than there are places. */
+const SURPLUS_MAX = 64;
+/** Keep alive and time-outs are looked at this often, or four times within a shorter time to CONNECT. */
+const SWEEP_MS = 1_000;
+const SWEEP_MS_MIN = 20;
+/** A stop waits for receipts no longer than a bad SD card takes for two commits. */
+const SETTLE_MS = 3_000;
+/** And for clients to read their DISCONNECT. */
+const LINGER_MS = 500;
+/** Clients in the status; the rest are counted. */
+const CLIENTS_SHOWN_MAX = 5_000;
+
+export interface MqttParts {
+  readonly router: Router;
+  readonly log: Log;
+  readonly options: MqttOptions;
+  /** Null or none: there are no users, and who may connect may do everything. */
+  readonly authenticator?: Authenticator | null;
+  /** Retained messages; null or nothing: off. */
+  readonly retained?: RetainedStore | null;
+  /** What `$SYS` tells beside the traffic of this edge. */
+  readonly facts?: () => SystemFacts;
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+}
+
+export interface ClientStatus {
+  clientId: string;
+  remote: string;
+  protocol: string;
+  connectedAtMs: number;
+  lastSeenMs: number;
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  dropped: number;
+  subscriptions: number;
+  inflight: number;
+}
+
+export interface MqttStatus {
+  listeners: { host: string; port: number; connections: number }[];
+  counters: Record<string, number>;
+  /** Null where they are off. */
+  retained: RetainedStatus | null;
+  clients: ClientStatus[];
+}
+
+/** The MQTT edge: listeners, the connections that came from them, and what those share. */
+export class MqttEdge implements Service {
+  readonly #context: Context;
+  readonly #listeners: readonly { listener: Listener; connections: Set<Connection> }[];
+  #connectionCount = 0;
+  #isStopping = false;
+  #sweeping: NodeJS.Timeout | undefined;
+  /** Of connections that have ended. */
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor({
+    router,
+    log,
+    options,
+    authenticator = null,
+    retained = null,
+    facts = noFacts,
+    clock = Date.now,
+  }: MqttParts) {
+    const topics = new TopicNames(options.topicLevelsMax);
+    this.#context = {
+      router,
+      log,
+      clock,
+      options: { outboundBytesMax: OUTBOUND_BYTES_MAX, ...options },
+      authenticator,
+      permits: new Permits(topics),
+      clients: new Map(),
+      topics,
+      publishes: new PublishEncoder(topics),
+      round: new FlushRound(),
+      retained,
+      retainedRound: new RetainedRound(),
+      system: new SystemTopics(facts, () => this.#traffic()),
+      counters: newCounters(),
+      notices: new Notices(),
+    };
+    const bounds: HandshakeBounds = {
+      timeoutMs: options.connectTimeoutMs,
+      connectionsMax: options.connectionsMax + Math.min(SURPLUS_MAX, options.connectionsMax),
+      messageBytesMax: options.packetBytesMax,
+    };
+    this.#listeners = options.listeners.map((listener) => {
+      const connections = new Set<Connection>();
+      const events: ListenerEvents = {
+        log,
+        accept: (peer) => this.#accept(peer, connections),
+        failed: (error) => log.error({ reason: error.message }, 'a connection was not accepted'),
+        handshakeFailed: (error) => this.#handshakeFailed(error),
+        refused: (why) => this.#handshakeRefused(why),
+      };
+      return { connections, listener: new Listener(listener, bounds, events) };
+    });
+  }
+
+  /** Rejects with the GatewayError of the first listener that cannot open; then none is open. */
+  async start(): Promise<void> {
+    const { log, options } = this.#context;
+    for (const { listener } of this.#listeners) {
+      try {
+        await listener.start();
+      } catch (error) {
+        for (const opened of this.#listeners) opened.listener.stop();
+        throw error;
+      }
+      log.info({ ...listener.address }, 'listening for MQTT');
+    }
+    const sweepMs = Math.min(SWEEP_MS, Math.max(SWEEP_MS_MIN, options.connectTimeoutMs / 4));
+    this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
+    this.#context.system.start();
+  }
+
+  /** Reads no more, sends the PUBACKs of what is committed within a bound, then says goodbye. */
+  readonly stop = once(async () => {
+    this.#isStopping = true;
+    this.#context.system.stop();
+    for (const { listener } of this.#listeners) listener.stop();
+    const settled = Promise.all(Array.from(this.#connections(), (connection) => connection.settle()));
+    await withinMs(settled, SETTLE_MS);
+    for (const connection of this.#connections()) {
+      const isTold = connection.version === 5 && connection.client !== null;
+      connection.end(isTold ? disconnect(reason.shuttingDown, '') : null);
+    }
+    const deadline = performance.now() + LINGER_MS;
+    while (this.#connectionCount > 0 && performance.now() < deadline) await wait(10);
+    clearInterval(this.#sweeping);
+    for (const connection of this.#connections()) connection.destroy();
+  });
+
+  status(): MqttStatus {
+    const clients: ClientStatus[] = [];
+    for (const connection of this.#context.clients.values()) {
+      if (clients.length === CLIENTS_SHOWN_MAX) break;
+      const status = clientStatus(connection);
+      if (status !== null) clients.push(status);
+    }
+    return {
+      listeners: this.#listeners.flatMap(({ listener, connections }) =>
+        listener.address === null ? [] : [{ ...listener.address, connections: connections.size }],
+      ),
+      counters: { ...this.#context.counters },
+      retained: this.#context.retained?.status() ?? null,
+      clients,
+    };
+  }
+
+  #handshakeFailed(error: Error): void {
+    const { counters, notices, log } = this.#context;
+    counters.tlsHandshakesFailed++;
+    // The cause is in words of OpenSSL, and there are a dozen of them: one line each.
+    if (!notices.isNew('', error.message)) return;
+    const hint = 'look whether the client trusts the authority, and presents a certificate where one is required';
+    log.warn({ reason: error.message, hint }, 'a TLS handshake failed');
+  }
+
+  #handshakeRefused(why: string): void {
+    const { counters, notices, log } = this.#context;
+    counters.handshakesRefused++;
+    if (notices.isNew('', why)) log.warn({ reason: why }, 'a connection did not become one of MQTT');
+  }
+
+  #accept(peer: Peer, connections: Set<Connection>): void {
+    const { counters, options } = this.#context;
+    counters.connections++;
+    if (
+      this.#isStopping ||
+      this.#connectionCount >= options.connectionsMax + Math.min(SURPLUS_MAX, options.connectionsMax)
+    ) {
+      counters.connectionsRefused++;
+      peer.transport.destroy();
+      return;
+    }
+    const connection = new Connection(this.#context, peer);
+    connections.add(connection);
+    this.#connectionCount++;
+    connection.start(() => {
+      connections.delete(connection);
+      this.#connectionCount--;
+      this.#bytesIn += connection.bytesRead;
+      this.#bytesOut += connection.bytesWritten;
+    });
+  }
+
+  *#connections(): Generator<Connection> {
+    for (const { connections } of this.#listeners) yield* connections;
+  }
+
+  #traffic(): TrafficFacts {
+    const { clients, counters } = this.#context;
+    let [bytesIn, bytesOut] = [this.#bytesIn, this.#bytesOut];
+    for (const connection of this.#connections()) {
+      bytesIn += connection.bytesRead;
+      bytesOut += connection.bytesWritten;
+    }
+    const { messagesIn, messagesOut } = counters;
+    return { clients: clients.size, messagesIn, messagesOut, bytesIn, bytesOut };
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const connection of this.#connections()) connection.sweep(now);
+  }
+}
+
+function noFacts(): SystemFacts {
+  return { version: '', lanes: [] };
+}
+
+function clientStatus(connection: Connection): ClientStatus | null {
+  const { client } = connection;
+  if (client === null) return null;
+  return {
+    clientId: client.party.name,
+    remote: connection.remote,
+    protocol: client.version === 5 ? 'MQTT 5.0' : 'MQTT 3.1.1',
+    connectedAtMs: connection.openedAtMs,
+    lastSeenMs: connection.nowMs,
+    messagesIn: client.messagesIn,
+    messagesOut: client.messagesOut,
+    bytesIn: connection.bytesRead,
+    bytesOut: connection.bytesWritten,
+    dropped: client.dropped,
+    subscriptions: client.subscriptions.size,
+    inflight: client.inbound.inflight,
+  };
+}
+
+/** Whichever comes first. */
+async function withinMs(work: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const giveUp = new AbortController();
+  const timer = wait(timeoutMs, undefined, { signal: giveUp.signal }).catch(() => undefined);
+  await Promise.race([work, timer]);
+  giveUp.abort();
+}

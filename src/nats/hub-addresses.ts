@@ -1,0 +1,104 @@
+import { isIP } from 'node:net';
+import { GatewayError } from '../core/errors.ts';
+
+/** Where to connect. */
+export interface HubAddress {
+  readonly host: string;
+  readonly port: number;
+  /** TLS is demanded: a hub that does not offer it is refused, so that nobody in between can talk the box out of it. */
+  readonly tls: boolean;
+  /** Name the hub's certificate must bear; the host itself unless the hub announced a bare IP address. */
+  readonly tlsName: string;
+  /** For people, without credentials. */
+  readonly url: string;
+}
+
+const LEAF_PORT = 7422;
+const SCHEMES = new Set(['nats:', 'nats-leaf:', 'tls:']);
+
+/** Throws a GatewayError `config_invalid`. Credentials in the URL are returned apart. */
+export function parseHubUrl(url: string): { address: HubAddress; user: string; password: string } {
+  let parsed: URL;
+  let user: string;
+  let password: string;
+  try {
+    parsed = new URL(url.includes('://') ? url : `nats://${url}`);
+    user = decodeURIComponent(parsed.username);
+    password = decodeURIComponent(parsed.password);
+  } catch {
+    throw urlError();
+  }
+  if (parsed.hostname === '' || parsed.port === '0' || !SCHEMES.has(parsed.protocol)) throw urlError();
+  const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1');
+  const port = parsed.port === '' ? LEAF_PORT : Number(parsed.port);
+  const tls = parsed.protocol === 'tls:';
+  const address = { host, port, tls, tlsName: host, url: `${parsed.protocol}//${parsed.hostname}:${port}` };
+  return { address, user, password };
+}
+
+/** Without the text of the URL, which may hold a password. */
+function urlError(): GatewayError {
+  return new GatewayError('config_invalid', 'upstream.urls holds an address that is not a leafnode URL', {
+    retriable: false,
+    hint: 'Write tls://host:7422 or nats://host:7422.',
+  });
+}
+
+/**
+ * Where to try next: the configured addresses and those that the hub announced, in a new random order each round, so
+ * that the boxes of a fleet spread over the members of a cluster.
+ */
+export class HubAddresses {
+  readonly #configured: readonly HubAddress[];
+  #announced: readonly HubAddress[] = [];
+  #round: HubAddress[] = [];
+
+  constructor(configured: readonly HubAddress[]) {
+    this.#configured = configured;
+  }
+
+  get size(): number {
+    return this.#configured.length + this.#announced.length;
+  }
+
+  /** Addresses of this round that have not been tried. */
+  get left(): number {
+    return this.#round.length;
+  }
+
+  next(): HubAddress {
+    if (this.#round.length === 0) this.#round = shuffled([...this.#configured, ...this.#announced]);
+    return this.#round.pop() as HubAddress;
+  }
+
+  /** Replaces what was announced before; `via` is the address of the hub that says so. */
+  announce(leafUrls: readonly string[], via: HubAddress): void {
+    const known = new Set(this.#configured.map(({ host, port }) => `${host} ${port}`));
+    const announced: HubAddress[] = [];
+    for (const url of leafUrls) {
+      const address = announcedAddress(url, via);
+      if (address === null || known.has(`${address.host} ${address.port}`)) continue;
+      known.add(`${address.host} ${address.port}`);
+      announced.push(address);
+    }
+    this.#announced = announced;
+  }
+}
+
+function announcedAddress(url: string, via: HubAddress): HubAddress | null {
+  try {
+    const { host, port } = parseHubUrl(url).address;
+    const shown = `${via.tls ? 'tls' : 'nats'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return { host, port, tls: via.tls, tlsName: isIP(host) === 0 ? host : via.tlsName, url: shown };
+  } catch {
+    return null; // An address the box can't use costs nothing but the chance to use it.
+  }
+}
+
+function shuffled<T>(items: T[]): T[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [items[i], items[j]] = [items[j] as T, items[i] as T];
+  }
+  return items;
+}

@@ -1,0 +1,284 @@
+import type { Socket } from 'node:net';
+import { GatewayError } from '../core/errors.ts';
+import type { SingleUse } from '../core/keep-connected.ts';
+import { connectFields, type Identity } from './connect-fields.ts';
+import { type DialOptions, dial, type Line } from './dial.ts';
+import type { HubAddress } from './hub-addresses.ts';
+import { closedError, hubError, loopError, silentError, socketError, staleError, stoppingError } from './hub-error.ts';
+import { type HubInfo, type LeafInfo, readInfo, toHubInfo } from './hub-info.ts';
+import { HubInterest } from './hub-interest.ts';
+import { Liveness } from './liveness.ts';
+import { Output } from './output.ts';
+import { type LeafOperations, LeafParser } from './parser.ts';
+import { SubjectRules } from './permissions.ts';
+
+/** What a farewell may take before the socket is destroyed. */
+const FAREWELL_MS = 1_000;
+
+export interface LeafConnectionOptions extends DialOptions, Identity {
+  readonly address: HubAddress;
+  readonly pingIntervalMs: number;
+  /** `$LDS.<random>`, the same for the life of the process. */
+  readonly loopSubject: string;
+}
+
+/** Called synchronously, in stream order. */
+export interface LeafConnectionEvents {
+  /** CONNECT is accepted: the whole local interest is to be written now, ahead of the PING whose PONG means up. */
+  accepted(connection: LeafConnection): void;
+  up(connection: LeafConnection): void;
+  message(subject: string, reply: string, queues: readonly string[], headers: Buffer, payload: Buffer): void;
+  /** A message above the box's own limit was skipped. */
+  oversize(subject: string, bytes: number): void;
+  /** LS+ or LS-, once up. */
+  interestChanged(): void;
+  /** A later INFO: permissions, limits, addresses. */
+  infoChanged(connection: LeafConnection): void;
+  drained(): void;
+  /** The hub complains and stays. */
+  complaint(text: string): void;
+  /** Once, and only after `up`. */
+  down(reason: GatewayError): void;
+}
+
+/**
+ * One leaf connection, used once.
+ *
+ *     dial ──INFO, TLS──▶ greeting ──CONNECT, INFO──▶ announcing ──LS+…, PING, PONG──▶ up ──▶ ended
+ */
+export class LeafConnection implements SingleUse {
+  readonly ended: Promise<GatewayError>;
+  readonly address: HubAddress;
+  readonly interest = new HubInterest();
+  readonly #options: LeafConnectionOptions;
+  readonly #events: LeafConnectionEvents;
+  readonly #signal: AbortSignal;
+  readonly #socket: Socket;
+  readonly #output: Output;
+  readonly #parser: LeafParser;
+  readonly #liveness: Liveness;
+  readonly #closed = Promise.withResolvers<GatewayError>();
+  readonly #shaken = Promise.withResolvers<void>();
+  #state: 'greeting' | 'announcing' | 'up' | 'ended' = 'greeting';
+  #stepTimer: NodeJS.Timeout | undefined;
+  #info: LeafInfo;
+  #hub: HubInfo;
+  #exports: SubjectRules;
+  #imports: SubjectRules;
+
+  /** Connects and shakes hands; rejects with a GatewayError. An abort of the signal ends the connection at any time. */
+  static async open(
+    options: LeafConnectionOptions,
+    events: LeafConnectionEvents,
+    signal: AbortSignal,
+  ): Promise<LeafConnection> {
+    const line = await dial(options.address, options, signal);
+    const connection = new LeafConnection(line, options, events, signal);
+    connection.#start(line.rest);
+    await connection.#shaken.promise;
+    return connection;
+  }
+
+  private constructor(
+    { socket, info }: Line,
+    options: LeafConnectionOptions,
+    events: LeafConnectionEvents,
+    signal: AbortSignal,
+  ) {
+    this.#options = options;
+    this.#events = events;
+    this.#signal = signal;
+    this.#socket = socket;
+    // A hub that insisted on TLS speaks for a cluster that does: its other members are held to it.
+    this.address = { ...options.address, tls: options.address.tls || info.tlsRequired };
+    this.ended = this.#closed.promise;
+    this.#output = new Output(socket, () => this.#state === 'up' && events.drained());
+    this.#parser = new LeafParser(this.#operations());
+    this.#liveness = new Liveness(
+      {
+        sendPing: () => {
+          this.#output.encoder.ping();
+          this.#output.schedule();
+        },
+        receivedBytes: () => socket.bytesRead,
+        dead: (unansweredMs) => this.end(staleError(this.address.url, unansweredMs)),
+      },
+      options.pingIntervalMs,
+    );
+    this.#info = info;
+    this.#hub = toHubInfo(info, options.address.url);
+    this.#exports = new SubjectRules(info.export);
+    this.#imports = new SubjectRules(info.import);
+  }
+
+  get hub(): HubInfo {
+    return this.#hub;
+  }
+
+  /** `host:port` of the hub's other members. */
+  get leafUrls(): readonly string[] {
+    return this.#info.leafUrls;
+  }
+
+  /** What the box may send. */
+  get exports(): SubjectRules {
+    return this.#exports;
+  }
+
+  /** What the box may receive. */
+  get imports(): SubjectRules {
+    return this.#imports;
+  }
+
+  get rttMs(): number | null {
+    return this.#liveness.rttMs;
+  }
+
+  /** Bound it from outside: `queuedBytes` and `writable` say how full it is. Whoever encodes calls `schedule`. */
+  get output(): Output {
+    return this.#output;
+  }
+
+  /** Ends it, once; the first reason counts. `down` is called before this returns. */
+  end(reason: GatewayError): void {
+    if (this.#state === 'ended') return;
+    const wasUp = this.#state === 'up';
+    this.#state = 'ended';
+    this.#parser.stop();
+    this.#liveness.stop();
+    clearTimeout(this.#stepTimer);
+    this.#signal.removeEventListener('abort', this.#abort);
+    // What the far end can still hear is said; a dead line is not waited for.
+    const isHeard = !this.#socket.destroyed && (reason.code === 'stopping' || reason.code === 'hub_loop');
+    if (isHeard) {
+      this.#output.flush();
+      this.#socket.end();
+      const timer = setTimeout(() => this.#socket.destroy(), FAREWELL_MS);
+      this.#socket.once('close', () => clearTimeout(timer));
+    } else {
+      this.#socket.destroy();
+    }
+    this.#output.close();
+    if (this.#socket.closed) this.#closed.resolve(reason);
+    else this.#socket.once('close', () => this.#closed.resolve(reason));
+    if (wasUp) this.#events.down(reason);
+    else this.#shaken.reject(reason);
+  }
+
+  readonly #abort = (): void => this.end(stoppingError());
+
+  #start(rest: Buffer): void {
+    this.#signal.addEventListener('abort', this.#abort);
+    this.#socket.on('error', (error) => this.end(socketError(error, this.address.url, this.#during())));
+    this.#socket.on('close', () => this.end(this.#closedByHub()));
+    this.#socket.on('data', (chunk) => this.#read(chunk));
+    if (this.#signal.aborted) {
+      this.#abort();
+      return;
+    }
+    this.#step();
+    this.#output.encoder.connect(connectFields(this.#options));
+    this.#output.flush();
+    // Hubs before 2.8 send no second INFO.
+    if (!this.#info.infoOnConnect) this.#accepted();
+    this.#read(rest);
+    this.#socket.resume();
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      this.end(error);
+    }
+  }
+
+  #operations(): LeafOperations {
+    return {
+      message: (subject, reply, queues, headers, payload) => {
+        // A message can only answer one of our LS+, which the hub reads after it has queued its own interest: all that
+        // the first PONG would say is known, and whoever gets the message can already reply.
+        if (this.#state === 'announcing') this.#up();
+        if (this.#state === 'up') this.#events.message(subject, reply, queues, headers, payload);
+      },
+      oversize: (subject, bytes) => this.#events.oversize(subject, bytes),
+      subscribe: (filter, queue) => this.#hubSubscribes(filter, queue),
+      unsubscribe: (filter, queue) => {
+        this.interest.remove(filter, queue);
+        if (this.#state === 'up') this.#events.interestChanged();
+      },
+      ping: () => {
+        this.#output.encoder.pong();
+        this.#output.schedule();
+      },
+      pong: () => {
+        this.#liveness.pong();
+        if (this.#state === 'announcing') this.#up();
+      },
+      info: (json) => this.#informed(readInfo(json)),
+      error: (text) => {
+        const reason = hubError(text, this.address.url);
+        if (reason === null) this.#events.complaint(text);
+        else this.end(reason);
+      },
+    };
+  }
+
+  #informed(info: LeafInfo): void {
+    this.#info = { ...info, nonce: this.#info.nonce };
+    this.#hub = toHubInfo(info, this.address.url);
+    this.#exports = new SubjectRules(info.export);
+    this.#imports = new SubjectRules(info.import);
+    if (this.#state === 'greeting' && info.connectInfo) this.#accepted();
+    else if (this.#state !== 'greeting') this.#events.infoChanged(this);
+  }
+
+  #accepted(): void {
+    this.#state = 'announcing';
+    this.#step();
+    this.#output.encoder.subscribe(this.#options.loopSubject, '', 1);
+    this.#events.accepted(this);
+    this.#liveness.ping();
+    this.#liveness.start();
+  }
+
+  #up(): void {
+    this.#state = 'up';
+    clearTimeout(this.#stepTimer);
+    this.#events.up(this);
+    this.#shaken.resolve();
+  }
+
+  #hubSubscribes(filter: string, queue: string): void {
+    if (filter === this.#options.loopSubject) {
+      this.#output.encoder.error('Loop detected for leafnode account="$G". Delaying attempt to reconnect for 30s');
+      this.end(loopError(this.address.url));
+      return;
+    }
+    this.interest.add(filter, queue);
+    if (this.#state === 'up') this.#events.interestChanged();
+  }
+
+  /** Each step of the handshake has the whole bound: a slow line needs several round trips. */
+  #step(): void {
+    clearTimeout(this.#stepTimer);
+    const { connectTimeoutMs } = this.#options;
+    this.#stepTimer = setTimeout(() => {
+      const hint = 'The hub took the connection and fell silent: look at its log and load.';
+      this.end(silentError(this.address.url, connectTimeoutMs, this.#during(), hint));
+    }, connectTimeoutMs);
+  }
+
+  #during(): string {
+    if (this.#state === 'greeting') return 'waiting for the answer to CONNECT';
+    if (this.#state === 'announcing') return 'waiting for the first PONG';
+    return 'linked';
+  }
+
+  #closedByHub(): GatewayError {
+    const isRefusal = this.#state === 'greeting' && this.#info.tlsRequired && this.#options.tls.cert !== null;
+    const hint = isRefusal ? 'The hub may not accept the client certificate; its log says why.' : undefined;
+    return closedError(this.address.url, this.#during(), hint);
+  }
+}

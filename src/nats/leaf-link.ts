@@ -1,0 +1,309 @@
+import assert from 'node:assert';
+import { randomBytes } from 'node:crypto';
+import { hubBackoff } from '../core/backoff.ts';
+import { describeError, GatewayError } from '../core/errors.ts';
+import { KeepConnected } from '../core/keep-connected.ts';
+import type { Log } from '../core/log.ts';
+import { NO_HEADERS } from '../core/message.ts';
+import { once, type Service } from '../core/service.ts';
+import { isFilter } from '../core/subject.ts';
+import { splitAckReply } from './ack-reply.ts';
+import { FailureLog } from './failure-log.ts';
+import { HubAddresses, parseHubUrl } from './hub-addresses.ts';
+import { noHeadersError, notSentError } from './hub-error.ts';
+import { LeafConnection, type LeafConnectionEvents } from './leaf-connection.ts';
+import type { LeafListener, LeafOptions, LeafStatus, PublishResult } from './leaf-types.ts';
+import { LocalInterest } from './local-interest.ts';
+import { OncePerTick } from './once-per-tick.ts';
+import { isAlwaysWanted, mayAnnounce } from './permissions.ts';
+import { ReconnectPolicy } from './reconnect-policy.ts';
+import { type Answer, RequestTable } from './request-table.ts';
+
+/** Live messages are dropped above this: older than a slow line's few seconds they are worth little. */
+const LIVE_BYTES_MAX = 4 * 1024 * 1024;
+/** The forwarder and the box's own requests may go on a little, so that a window already begun finds its room. */
+const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
+
+const DIRECT_GET = '$JS.API.DIRECT.GET.';
+/** Direct gets are served by this queue group at the hub; one that is not named gets nothing. */
+const SYSTEM_QUEUE: readonly string[] = ['_sys_'];
+const NO_NAMES: readonly string[] = [];
+
+/** The box's place in the hub's cluster: an ordinary leaf node. Owns the one loop that makes new connections. */
+export class LeafLink implements Service {
+  readonly #options: LeafOptions;
+  readonly #listener: LeafListener;
+  readonly #log: Log;
+  readonly #failures: FailureLog;
+  readonly #addresses: HubAddresses;
+  readonly #user: string | null;
+  readonly #password: string | null;
+  readonly #local = new LocalInterest();
+  readonly #requests = new RequestTable();
+  readonly #keeper: KeepConnected<LeafConnection>;
+  readonly #policy: ReconnectPolicy;
+  readonly #inbox: string;
+  readonly #loopSubject = `$LDS.${randomBytes(16).toString('base64url')}`;
+  #connection: LeafConnection | null = null;
+  #epoch = 0;
+  #url: string | null = null;
+  #sinceMs = Date.now();
+  #lastError: GatewayError | null = null;
+  readonly #announceSoon = new OncePerTick(() => this.#announce());
+  readonly #tellSoon = new OncePerTick(() => this.up && this.#listener.interestChanged());
+  readonly #in = { messages: 0, bytes: 0 };
+  readonly #out = { messages: 0, bytes: 0 };
+  readonly #drops = {
+    'no-interest': 0,
+    'not-connected': 0,
+    forbidden: 0,
+    'too-large': 0,
+    full: 0,
+    oversize: 0,
+  };
+
+  /** Throws a GatewayError `config_invalid` for a URL it can't use. */
+  constructor(options: LeafOptions, listener: LeafListener, log: Log) {
+    assert(options.urls.length > 0, 'at least one URL');
+    const hubs = options.urls.map(parseHubUrl);
+    const named = hubs.find(({ user }) => user !== '');
+    this.#options = options;
+    this.#listener = listener;
+    this.#log = log;
+    this.#failures = new FailureLog(log);
+    this.#addresses = new HubAddresses(hubs.map(({ address }) => address));
+    this.#user = options.user ?? named?.user ?? null;
+    this.#password = options.user === null ? (named?.password ?? null) : options.password;
+    const backoff = options.backoff ?? hubBackoff;
+    this.#policy = new ReconnectPolicy(backoff, this.#addresses);
+    this.#inbox = `${options.inboxPrefix}.`;
+    this.#local.set(`${this.#inbox}>`, '', 1);
+    this.#keeper = new KeepConnected<LeafConnection>({
+      connect: (signal, epoch) => this.#connect(signal, epoch),
+      delayMs: (reason, failures) => this.#policy.delayMs(reason, failures),
+      waiting: (reason, delayMs) => {
+        this.#lastError = reason;
+        this.#failures.report(reason, delayMs);
+      },
+      stableMs: backoff.firstMs,
+    });
+  }
+
+  get up(): boolean {
+    return this.#connection !== null;
+  }
+
+  /** Number of the latest connection that came up; a late answer of an earlier one is recognised by it. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** False once the output is above its high mark, until `drained()`; also while not connected. */
+  get writable(): boolean {
+    return this.#connection?.output.writable ?? false;
+  }
+
+  /** Begins to connect and returns at once. */
+  async start(): Promise<void> {
+    this.#keeper.start();
+  }
+
+  /** Sends what is queued as far as the line takes it within a second, then closes. */
+  readonly stop = once(async () => {
+    await this.#keeper.stop();
+    this.#requests.failAll(new GatewayError('stopping', 'stopping'));
+  });
+
+  /**
+   * Local interest in a filter; `members` counts the local members of the queue group (any positive number for a plain
+   * filter, queue ''), 0 means that the last one has gone. Kept over reconnects, written once per tick.
+   */
+  interest(filter: string, queue: string, members: number): void {
+    assert(isFilter(filter), 'local filters have been checked');
+    this.#local.set(filter, queue, members);
+    if (this.up) this.#announceSoon.schedule();
+  }
+
+  /** Whether anybody at the hub wants it. True for JetStream's own prefixes, whose interest hubs do not announce. */
+  wants(subject: string): boolean {
+    return this.#connection !== null && (isAlwaysWanted(subject) || this.#connection.interest.wants(subject));
+  }
+
+  /** Whether the hub's permissions let the box publish it; false while not connected. */
+  mayPublish(subject: string): boolean {
+    return this.#connection?.exports.allows(subject) ?? false;
+  }
+
+  /**
+   * Sends a live message. `served` are the queue groups that had a local member: one copy per group in all, so those
+   * are not named to the hub.
+   */
+  publish(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
+    return this.#send(subject, reply, headers, payload, served, LIVE_BYTES_MAX);
+  }
+
+  /** The same for journaled messages: finds room where live messages are already dropped. Look at `writable` first. */
+  forward(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
+    return this.#send(subject, reply, headers, payload, served, OUTPUT_BYTES_MAX);
+  }
+
+  /**
+   * A request of the box itself. Rejects with a GatewayError: `not_connected`, `request_timeout` (also where nobody
+   * listens), `permission_denied`, `payload_too_large`, `queue_full`, or why the link fell meanwhile.
+   */
+  request(subject: string, payload: Buffer | string, timeoutMs: number): Promise<Answer> {
+    if (this.#requests.isFull) return Promise.reject(this.#requests.fullError());
+    const token = this.#requests.token();
+    const answer = this.#requests.wait(token, subject, timeoutMs);
+    const body = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    const result = this.#send(subject, this.#inbox + token, NO_HEADERS, body, NO_NAMES, OUTPUT_BYTES_MAX);
+    if (result !== 'sent') this.#requests.fail(token, notSentError(subject, result));
+    return answer;
+  }
+
+  /** Ends the present connection, if any; the loop makes a new one. */
+  cut(reason: GatewayError): void {
+    this.#connection?.end(reason);
+  }
+
+  status(): LeafStatus {
+    const connection = this.#connection;
+    const { state, attempts, epoch, retryInMs } = this.#keeper;
+    return {
+      state: connection === null ? (state === 'up' ? 'connecting' : state) : 'up',
+      url: this.#url,
+      hub: connection?.hub ?? null,
+      sinceMs: this.#sinceMs,
+      epoch: this.#epoch,
+      rttMs: connection?.rttMs ?? null,
+      lastError: this.#lastError === null ? null : describeError(this.#lastError),
+      attempts,
+      reconnects: Math.max(0, epoch - 1),
+      retryInMs,
+      in: { ...this.#in },
+      out: { ...this.#out },
+      drops: { ...this.#drops },
+      interest: {
+        local: this.#local.size,
+        announced: connection === null ? 0 : this.#local.announced,
+        hub: connection?.interest.size ?? 0,
+      },
+      queuedBytes: connection?.output.bytes ?? 0,
+    };
+  }
+
+  #send(
+    subject: string,
+    reply: string,
+    headers: Buffer,
+    payload: Buffer,
+    served: readonly string[],
+    bytesMax: number,
+  ): PublishResult {
+    const connection = this.#connection;
+    if (connection === null) return this.#drop('not-connected');
+    let queues = connection.interest.queuesFor(subject, served);
+    if (isAlwaysWanted(subject)) queues = subject.startsWith(DIRECT_GET) ? SYSTEM_QUEUE : (queues ?? NO_NAMES);
+    if (queues === null) return this.#drop('no-interest');
+    if (!connection.exports.allows(subject)) return this.#drop('forbidden');
+    const { output, hub } = connection;
+    const passed = hub.headers ? headers : NO_HEADERS;
+    const bytes = passed.length + payload.length;
+    if (bytes > hub.maxPayload) return this.#drop('too-large');
+    if (output.bytes > bytesMax) return this.#drop('full');
+    // A party that subscribes and then asks must have its inbox announced ahead of the question.
+    if (this.#local.hasChanges) this.#announce();
+    const encoded = output.encoder.message(subject, reply, queues, passed, payload);
+    if (encoded !== 'ok') return this.#drop(encoded === 'illegal' ? 'forbidden' : 'too-large');
+    output.schedule();
+    this.#out.messages++;
+    this.#out.bytes += bytes;
+    return 'sent';
+  }
+
+  #drop(result: Exclude<PublishResult, 'sent'>): PublishResult {
+    this.#drops[result]++;
+    return result;
+  }
+
+  #announce(): void {
+    const connection = this.#connection;
+    if (connection !== null) this.#announceTo(connection);
+  }
+
+  #announceTo({ output, imports }: LeafConnection): void {
+    if (this.#local.announce(output.encoder, (filter) => mayAnnounce(filter, imports))) output.schedule();
+  }
+
+  #connect(signal: AbortSignal, epoch: number): Promise<LeafConnection> {
+    const { name, serverId, token, tls, connectTimeoutMs, pingIntervalMs } = this.#options;
+    const address = this.#addresses.next();
+    this.#url = address.url;
+    this.#log.debug({ url: address.url }, 'connecting to the hub');
+    const own = { address, name, serverId, token, tls, connectTimeoutMs, pingIntervalMs };
+    const known = { ...own, user: this.#user, password: this.#password, loopSubject: this.#loopSubject };
+    return LeafConnection.open(known, this.#events(epoch), signal);
+  }
+
+  #events(epoch: number): LeafConnectionEvents {
+    return {
+      accepted: (connection) => {
+        this.#local.reset();
+        this.#announceTo(connection);
+      },
+      up: (connection) => this.#isUp(connection, epoch),
+      message: (subject, reply, queues, headers, payload) => this.#message(subject, reply, queues, headers, payload),
+      oversize: (subject, bytes) => {
+        this.#drops.oversize++;
+        this.#log.warn({ subject, bytes }, 'a message of the hub was larger than the box takes');
+      },
+      interestChanged: () => this.#tellSoon.schedule(),
+      infoChanged: (connection) => {
+        this.#addresses.announce(connection.leafUrls, connection.address);
+        this.#local.recheck();
+        this.#announceTo(connection);
+        this.#tellSoon.schedule();
+      },
+      drained: () => this.#listener.drained(),
+      complaint: (text) => this.#log.warn({ url: this.#url, says: text }, 'the hub complains'),
+      down: (reason) => this.#isDown(reason),
+    };
+  }
+
+  #isUp(connection: LeafConnection, epoch: number): void {
+    const { hub } = connection;
+    this.#connection = connection;
+    this.#epoch = epoch;
+    this.#sinceMs = Date.now();
+    this.#lastError = hub.headers ? null : noHeadersError(hub.url);
+    this.#failures.recovered();
+    this.#addresses.announce(connection.leafUrls, connection.address);
+    this.#log.info({ url: hub.url, hub: hub.serverName, version: hub.version, epoch }, 'linked to the hub');
+    if (this.#lastError !== null) this.#log.warn(describeError(this.#lastError), 'the link is limited');
+    // What local parties asked for since the hub accepted the link.
+    this.#announce();
+    this.#listener.up(hub, epoch);
+  }
+
+  #isDown(reason: GatewayError): void {
+    this.#connection = null;
+    this.#sinceMs = Date.now();
+    this.#policy.lost();
+    this.#requests.failAll(new GatewayError('not_connected', `the link fell: ${reason.message}`, { cause: reason }));
+    this.#listener.down(reason);
+  }
+
+  #message(subject: string, reply: string, queues: readonly string[], headers: Buffer, payload: Buffer): void {
+    this.#in.messages++;
+    this.#in.bytes += headers.length + payload.length;
+    if (subject.startsWith(this.#inbox)) {
+      const token = subject.slice(this.#inbox.length);
+      if (token.startsWith('r.')) this.#requests.answer(token, headers, payload);
+      else this.#listener.inbox(token, headers, payload);
+      return;
+    }
+    const ack = splitAckReply(reply);
+    if (ack === null) this.#listener.message(subject, reply, headers, payload, queues, subject);
+    else this.#listener.message(subject, ack.reply, headers, payload, queues, ack.subject);
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * Everything the box knows about itself at one moment: the body of `/status.json`, and what the status page and
+ * `petiole status` are drawn from. Plain data without secrets, bounded in size. Times ending in `Ms` are wall clock of
+ * the box (milliseconds since 1970) unless they name a span; spans end in `S` or say so.
+ */
+export interface Snapshot {
+  gateway: GatewayFacts;
+  link: LinkFacts;
+  /** In the order of the configuration. */
+  lanes: LaneFacts[];
+  /** What will not reach the hub, newest first. */
+  ledger: LedgerFacts[];
+  /** Messages lost since the store was made, by reason. */
+  losses: Record<LossReason, number>;
+  store: StoreFacts;
+  mqtt: MqttFacts;
+  nats: NatsFacts;
+  /** What is wrong now, worst first: computed from the rest by `problems()` in health.ts. */
+  problems: Problem[];
+}
+
+/** A snapshot before it has been judged. */
+export type Facts = Omit<Snapshot, 'problems'>;
+
+/** What `describeError` of core gives. */
+export interface Failure {
+  code: string;
+  message: string;
+  /** How to mend it; '' when there is nothing to say. */
+  hint: string;
+}
+
+export interface GatewayFacts {
+  name: string;
+  version: string;
+  pid: number;
+  startedAtMs: number;
+  /** When this snapshot was taken: every age on the page is counted from here, never from the reader's clock. */
+  nowMs: number;
+  uptimeS: number;
+  /** Version of Node. */
+  node: string;
+  memory: { rssBytes: number; heapUsedBytes: number };
+}
+
+/** off: no upstream is configured. waiting: between two attempts. stopped: there will be no further attempt. */
+export type LinkState = 'off' | 'connecting' | 'up' | 'waiting' | 'stopped';
+
+export interface HubFacts {
+  serverName: string;
+  version: string;
+  cluster: string;
+  domain: string;
+  /** Bytes. */
+  maxPayload: number;
+}
+
+export interface LinkFacts {
+  state: LinkState;
+  /** Where the link goes to or tries to; '' when off. */
+  url: string;
+  hub: HubFacts | null;
+  /** Since when the link has been up, or else since when the box has been without one. */
+  sinceMs: number | null;
+  /** Round trip of the last PING, a span in milliseconds. */
+  rttMs: number | null;
+  lastPubAckMs: number | null;
+  lastError: (Failure & { atMs: number }) | null;
+  /** Milliseconds until the next attempt. */
+  retryInMs: number | null;
+  reconnects: number;
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Live messages that did not go up, by cause. */
+  drops: Record<string, number>;
+}
+
+export type LaneState = 'no-upstream' | 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked' | 'paused';
+
+export interface LaneFacts {
+  name: string;
+  subjects: string[];
+  priority: number;
+  /** How the lane syncs exactly once. */
+  procedure: 'own-stream' | 'read-back';
+  state: LaneState;
+  /** Why it is blocked or paused. */
+  reason: Failure | null;
+  /** Records not yet acknowledged by the hub. */
+  depth: number;
+  bytes: number;
+  bytesMax: number;
+  /** When the oldest record not yet acknowledged came in. */
+  oldestMs: number | null;
+  inFlight: number;
+  lastSequence: number;
+  ackedSequence: number;
+  rateInPerS: number;
+  rateOutPerS: number;
+  /** null while it isn't filling. */
+  timeToFullS: number | null;
+  /** null while it isn't emptying. */
+  timeToEmptyS: number | null;
+  full: 'refuse' | 'drop-oldest';
+  /** In plain words, what would go first, for example 'the oldest messages of this lane'. */
+  dropsFirst: string;
+  counters: {
+    appended: number;
+    acknowledged: number;
+    evicted: number;
+    expired: number;
+    refused: number;
+    duplicates: number;
+    resent: number;
+  };
+}
+
+export const lossReasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;
+export type LossReason = (typeof lossReasons)[number];
+
+/** The ledger rows a snapshot carries at most: enough to see what happened, the store keeps the rest. */
+export const LEDGER_ROWS_MAX = 100;
+
+export interface LedgerFacts {
+  lane: string;
+  reason: LossReason;
+  count: number;
+  /** null where the messages never got a sequence number (refused). */
+  firstSequence: number | null;
+  lastSequence: number | null;
+  atMs: number;
+  /** The hub has acknowledged this row. */
+  synced: boolean;
+}
+
+export interface StoreFacts {
+  /** full: the disk is down to the reserve. failed: commits don't succeed. */
+  state: 'ok' | 'full' | 'failed';
+  error: Failure | null;
+  epoch: string;
+  fileBytes: number;
+  freeBytes: number;
+  reserveBytes: number;
+  commits: number;
+  /** Spans in milliseconds; null before the first commit. */
+  fsyncP50Ms: number | null;
+  fsyncP99Ms: number | null;
+  /** Messages handed over and not yet committed. */
+  queuedMessages: number;
+}
+
+export interface MqttFacts {
+  /** The listeners that are open. */
+  listeners: { host: string; port: number; connections: number }[];
+  counters: Record<string, number>;
+  /** Null where retained messages are off. */
+  retained: RetainedFacts | null;
+  clients: ClientFacts[];
+}
+
+export interface RetainedFacts {
+  count: number;
+  countMax: number;
+  bytes: number;
+  bytesMax: number;
+  /** On the disk and beyond the limits: not delivered. */
+  left: number;
+}
+
+export interface ClientFacts {
+  /** As the client gave it: any text at all. */
+  clientId: string;
+  remote: string;
+  protocol: string;
+  connectedAtMs: number;
+  lastSeenMs: number;
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  dropped: number;
+  subscriptions: number;
+  inflight: number;
+}
+
+export interface NatsFacts {
+  /** null: there is no port for NATS clients. */
+  listener: { host: string; port: number; connections: number } | null;
+  /** Why there is none; '' where nobody wanted one. */
+  note: string;
+  counters: Record<string, number>;
+  clients: NatsClientFacts[];
+}
+
+export interface NatsClientFacts {
+  clientId: number;
+  /** What the client says of itself: any text at all, or none. */
+  name: string;
+  lang: string;
+  version: string;
+  remote: string;
+  connectedAtMs: number;
+  lastSeenMs: number;
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  subscriptions: number;
+  /** Bytes that it has not read yet. */
+  pendingBytes: number;
+}
+
+export interface Problem extends Failure {
+  /** What it concerns: 'store', 'mqtt', 'upstream' or `lane <name>`. */
+  part: string;
+  /** failing: the box can't take data. degraded: it can, and something needs a look. */
+  severity: 'failing' | 'degraded';
+  sinceMs: number | null;
+}

@@ -1,0 +1,433 @@
+import assert from 'node:assert/strict';
+import { Worker } from 'node:worker_threads';
+import { GatewayError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { Message } from '../core/message.ts';
+import type { Receipt } from '../core/router.ts';
+import { once, type Service } from '../core/service.ts';
+import { Cursors } from './cursors.ts';
+import { Gathering } from './gathering.ts';
+import { LaneMatch, type LaneRule } from './lane-match.ts';
+import { LatencyWindow } from './latency-window.ts';
+import type {
+  BatchResult,
+  CommitBatch,
+  LaneSettings,
+  LaneState,
+  Loss,
+  Position,
+  Reply,
+  Request,
+  StoreFailure,
+  StoreState,
+  Watermark,
+  WriterSettings,
+} from './protocol.ts';
+import { BATCH_BYTES_MAX, BatchReader } from './record.ts';
+import { Retained } from './retained.ts';
+
+/**
+ * The journal's face on the main thread. Messages that arrive while a commit runs gather in memory, one packed batch per
+ * lane, and go to the writer thread as soon as it is free (group commit). Receipts are handed out when the commit is on
+ * disk, in the order of the appends.
+ *
+ *   append ─▶ gathering ══ transfer ══▶ writer: commit, fsync ══ transfer back ══▶ receipts, then the lane's tail
+ */
+
+/** Bytes that may wait for the disk. Publishers hold what is not acknowledged, so refusing beyond this loses nothing. */
+const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+/** A lane's batch is at most this share of the lane, so that a small one can still drop its oldest. */
+const BATCH_SHARE = 16;
+/** A committed batch is copied where it fills less than this share of its buffer, so that a reader holds little memory. */
+const COPY_SHARE = 4;
+/** Bytes of one read. */
+const READ_BYTES = 256 * 1024;
+/** How often losses are put into the journal for the hub to hear, and lagging cursors are looked at. */
+const TURN_MS = 2_000;
+
+export type JournalLane = LaneSettings & LaneRule;
+
+export interface JournalOptions extends Omit<WriterSettings, 'lanes'> {
+  readonly lanes: readonly JournalLane[];
+}
+
+/** A lane's reader: it gets committed records from memory while it stands at the end of the lane. */
+export interface Tail {
+  /** Asked when a commit is sent off: the number of its session where the reader stands at the end and has room, else 0. */
+  wants(): number;
+  /** The committed batch, and the session that wanted it; the reader calls its `done()` when it is through. */
+  take(batch: BatchReader, session: number): void;
+  /** The lane has grown, or its cursor is on disk. */
+  more(): void;
+}
+
+/** What a read gives: up to `end` the lane has nothing but these batches. */
+export interface Stretch {
+  batches: BatchReader[];
+  end: number;
+}
+
+export class Journal implements Service {
+  /** Null where retained messages are off. */
+  readonly retained: Retained | null;
+  readonly #options: JournalOptions;
+  readonly #log: Log;
+  readonly #match: LaneMatch;
+  #lanes: LaneState[] = [];
+  #cursors = new Cursors([], 0);
+  readonly #tails = new Map<number, Tail>();
+  readonly #reads = new Map<number, { lane: number; resolve(stretch: Stretch): void }>();
+  readonly #latency = new LatencyWindow();
+  #gathering: Gathering;
+  #committing: { gathering: Gathering; watermarks: Watermark[] } | null = null;
+  /** Who waits for a position to be on disk. */
+  #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
+  #worker: Worker | null = null;
+  #epoch = '';
+  #store: StoreState | null = null;
+  #nextRead = 1;
+  #scheduled = false;
+  #stopping = false;
+  #stopped: (() => void) | null = null;
+  #commits = 0;
+  #failure: StoreFailure | null = null;
+  #turn: NodeJS.Timeout | undefined;
+  /** Losses become messages only while the link is up: until then they merge, and an outage ends as a few rows. */
+  declaring = false;
+
+  constructor(options: JournalOptions, log: Log) {
+    this.#options = options;
+    this.#log = log;
+    this.#match = new LaneMatch(options.lanes);
+    const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
+    this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
+    this.retained = options.retained
+      ? new Retained(
+          options.retained,
+          () => this.#schedule(),
+          () => this.#store?.reserveReached ?? false,
+        )
+      : null;
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** Names of all lanes: the configured ones, then those that only the store still knows. */
+  get laneNames(): string[] {
+    return this.#lanes.map(({ name }) => name);
+  }
+
+  /** Opens the store. Rejects with store_locked, store_failed or disk_full. */
+  async start(): Promise<void> {
+    const file = import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js';
+    const worker = new Worker(new URL(file, import.meta.url), {
+      name: 'writer',
+      workerData: this.#options,
+      // The writer keeps no records: its heap is statements and a few buffers.
+      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 48 },
+    });
+    try {
+      await this.#opened(worker);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+    this.#worker = worker;
+    this.#turn = setInterval(() => {
+      if (this.declaring && (this.#store?.undeclared ?? 0) > 0) this.#post({ kind: 'declare' });
+      this.retained?.sweep(Date.now());
+      this.#flush();
+    }, TURN_MS);
+  }
+
+  #opened(worker: Worker): Promise<void> {
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.on('message', (reply: Reply) => {
+        if (reply.kind === 'ready') {
+          worker.removeListener('error', reject);
+          worker.on('error', (error) => this.#fatal(error));
+          this.#ready(reply);
+          resolve();
+        } else if (reply.kind === 'failed') {
+          const { code, message, hint } = reply.failure;
+          reject(new GatewayError(code, message, { hint, retriable: false }));
+        } else this.#receive(reply);
+      });
+    });
+  }
+
+  #ready({ epoch, store, lanes, watermarks, retainedLeft, note }: Extract<Reply, { kind: 'ready' }>): void {
+    this.#epoch = epoch;
+    this.#store = store;
+    this.#lanes = lanes;
+    this.#cursors = new Cursors(watermarks, performance.now());
+    if (note !== '') this.#log.error({ epoch }, note);
+    if (retainedLeft === 0) return;
+    this.retained?.leave(retainedLeft);
+    const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
+    this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
+  }
+
+  /** A mistake of ours on the writer thread ends the process; the supervisor starts it anew on a consistent store. */
+  #fatal(error: unknown): never {
+    this.#log.fatal({ err: error }, 'the writer thread failed');
+    throw error;
+  }
+
+  laneOf(message: Message): number {
+    return this.#match.laneOf(message);
+  }
+
+  /** Keeps the message; the receipt comes once it is on disk. */
+  append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void {
+    if (this.#stopping) {
+      receipt?.refused(token, new GatewayError('stopping', 'the box is stopping'));
+      return;
+    }
+    if (this.#gathering.bytes + (this.#committing?.gathering.bytes ?? 0) > QUEUE_BYTES_MAX) {
+      const hint = 'use a faster card or disk, or send less';
+      receipt?.refused(
+        token,
+        new GatewayError('queue_full', 'messages come in faster than the disk takes them', { hint }),
+      );
+      return;
+    }
+    this.#gathering.add(lane, message, receipt, token, reached);
+    this.#schedule();
+  }
+
+  /** The first message of a quiet moment waits only until its loop turn has read every socket. */
+  #schedule(): void {
+    if (this.#scheduled || this.#committing) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Sends off what has gathered; one commit at a time. */
+  #flush(): void {
+    if (this.#committing || !this.#worker) return;
+    const isFull = this.#gathering.count > 0 || (this.retained?.isChanged ?? false);
+    const watermarks = this.#cursors.due(isFull, performance.now());
+    if (!isFull && watermarks.length === 0) return;
+    const gathering = this.#gathering;
+    this.#committing = { gathering, watermarks };
+    this.#gathering = gathering.successor();
+    const batches = gathering.batches((lane) => this.#tails.get(lane)?.wants() ?? 0);
+    const retained = this.retained?.takeChanges() ?? null;
+    const transfer = batches.map(({ buffer }) => buffer.buffer as ArrayBuffer);
+    if (retained) transfer.push(retained.buffer as ArrayBuffer);
+    this.#post({ kind: 'commit', batches, watermarks, retained }, transfer);
+  }
+
+  #receive(reply: Reply): void {
+    switch (reply.kind) {
+      case 'committed':
+        this.#committed(reply);
+        return;
+      case 'blobs':
+        this.#serveRead(reply);
+        return;
+      case 'state':
+        this.#store = reply.store;
+        this.#takeStates(reply.lanes);
+        return;
+      case 'retained':
+        this.retained?.load(bufferOf(reply.chunk));
+        return;
+      case 'stopped':
+        this.#stopped?.();
+        return;
+      case 'ready':
+      case 'failed':
+        assert.fail(`the writer says ${reply.kind} once`);
+    }
+  }
+
+  #serveRead({ id, blobs, end }: Extract<Reply, { kind: 'blobs' }>): void {
+    const read = this.#reads.get(id);
+    assert(read);
+    this.#reads.delete(id);
+    if (blobs.length === 0 && this.#cursors.urge(read.lane)) this.#schedule();
+    const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
+    read.resolve({ batches, end });
+  }
+
+  #committed({ results, batches, lanes, commitMs, failure }: Extract<Reply, { kind: 'committed' }>): void {
+    assert(this.#committing);
+    const { gathering, watermarks } = this.#committing;
+    const placing = this.#placing;
+    this.#placing = [];
+    this.#committing = null;
+    this.#note(failure);
+    if (failure) this.#cursors.restore(watermarks);
+    // Before the receipts below, which may wait for it.
+    this.retained?.committed(failure);
+    // The next commit is on its way before the receipts of this one cost time.
+    if (this.#gathering.count > 0) this.#flush();
+    this.#commits++;
+    this.#latency.add(commitMs);
+    gathering.settle(results);
+    batches.forEach((batch, index) => {
+      this.#hand(batch, results[index]);
+    });
+    this.#takeStates(lanes);
+    for (const { resolve, reject } of placing) {
+      if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
+      else resolve();
+    }
+    // After a failure it waits for the next message or turn: a full disk does not change within a loop.
+    if (!failure) this.#flush();
+  }
+
+  /** To the lane's reader, which is spared the way over the disk; or the buffer goes back at once. */
+  #hand({ lane, reader, count, length, buffer: bytes }: CommitBatch, result: BatchResult | undefined): void {
+    const buffer = Buffer.from(bytes.buffer);
+    const recycle = () => this.#gathering.recycle(buffer);
+    if (!result?.handed) {
+      recycle();
+      return;
+    }
+    const used = buffer.subarray(0, length);
+    const sparse = length * COPY_SHARE < buffer.length;
+    const batch = sparse
+      ? new BatchReader(Buffer.from(used), result.first, count)
+      : new BatchReader(used, result.first, count, recycle);
+    if (sparse) recycle();
+    this.#tails.get(lane)?.take(batch, reader);
+  }
+
+  #note(failure: StoreFailure | null): void {
+    if (failure && !this.#failure) this.#log.error(failure, 'messages are refused: the store cannot write');
+    if (!failure && this.#failure) this.#log.info('the store writes again');
+    this.#failure = failure;
+  }
+
+  #takeStates(states: LaneState[]): void {
+    const before = this.#lanes;
+    this.#lanes = states;
+    states.forEach(({ persistedCursor }, lane) => {
+      this.#cursors.persisted(lane, persistedCursor);
+    });
+    for (const [lane, tail] of this.#tails) {
+      const [now, then] = [states[lane], before[lane]];
+      if (now?.lastSequence !== then?.lastSequence || now?.persistedCursor !== then?.persistedCursor) tail.more();
+    }
+  }
+
+  /** Declares who reads a lane's records as they are committed. */
+  follow(lane: number, tail: Tail): void {
+    this.#tails.set(lane, tail);
+  }
+
+  /** Batches behind `after`, oldest first; none at the end of the lane, or of what may be in doubt at once. */
+  read(lane: number, after: number): Promise<Stretch> {
+    return new Promise((resolve) => {
+      const id = this.#nextRead++;
+      this.#reads.set(id, { lane, resolve });
+      this.#post({ kind: 'read', id, lane, after, bytesMax: READ_BYTES });
+    });
+  }
+
+  /** Where a lane stands with the hub. */
+  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number } {
+    return { ...this.#cursors.of(lane), lastSequence: this.#lanes[lane]?.lastSequence ?? 0 };
+  }
+
+  /**
+   * Every record of the lane up to `cursor` is at the hub or in the ledger; `count` of them since the last call. Goes to
+   * disk with a later commit.
+   */
+  acknowledge(lane: number, cursor: number, count: number): void {
+    if (this.#cursors.acknowledge(lane, cursor, count)) this.#schedule();
+  }
+
+  /**
+   * No record of the lane behind its cursor lies in the stream at or before `position.sequence`. For a stream that the
+   * lane meets for the first time it resolves once that is on disk; nothing may be sent there before.
+   */
+  place(lane: number, position: Position): Promise<void> {
+    const before = this.#cursors.of(lane).positions.find(({ stream }) => stream === position.stream);
+    if (!this.#cursors.place(lane, position)) return Promise.resolve();
+    return this.#afterCommit().catch((error: unknown) => {
+      this.#cursors.displace(lane, position.stream, before);
+      throw error;
+    });
+  }
+
+  /** Resolves once all that was handed over before is on disk: with the commit under way or the one after it. */
+  async #afterCommit(): Promise<void> {
+    this.#flush();
+    for (let commits = 0; commits < 2 && this.#committing; commits++) {
+      await new Promise<void>((resolve, reject) => this.#placing.push({ resolve, reject }));
+    }
+  }
+
+  /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */
+  release(lane: number, end: number): void {
+    this.#post({ kind: 'release', lane, end });
+  }
+
+  /** A record that the hub will never take: it is in the ledger once the cursor, on disk, has passed it. */
+  lose(loss: Loss): void {
+    this.#cursors.lose(loss);
+  }
+
+  #post(request: Request, transfer: ArrayBuffer[] = []): void {
+    this.#worker?.postMessage(request, transfer);
+  }
+
+  readonly stop = once(async () => {
+    clearInterval(this.#turn);
+    if (!this.#worker) return;
+    this.#stopping = true;
+    while (this.#committing || this.#gathering.count > 0) await this.#afterCommit().catch(() => undefined);
+    // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
+    if (this.retained?.isChanged) await this.#afterCommit().catch(() => undefined);
+    const stopped = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+      this.#worker?.once('exit', () => resolve());
+    });
+    this.#post({ kind: 'stop', watermarks: this.#cursors.all(performance.now()) });
+    await stopped;
+    await this.#worker.terminate();
+  });
+
+  status(): JournalStatus {
+    return {
+      epoch: this.#epoch,
+      commits: this.#commits,
+      commitP50Ms: this.#latency.quantile(0.5),
+      commitP99Ms: this.#latency.quantile(0.99),
+      queuedMessages: this.#gathering.count + (this.#committing?.gathering.count ?? 0),
+      store: this.#store,
+      failure: this.#failure,
+      lanes: this.#lanes.map((state, lane) => {
+        const { cursor } = this.#cursors.of(lane);
+        // The writer counts from the cursor on disk; ours may be ahead of it.
+        return { ...state, cursor, depth: Math.max(0, state.depth - this.#cursors.unsaved(lane)) };
+      }),
+    };
+  }
+}
+
+export interface JournalStatus {
+  epoch: string;
+  commits: number;
+  commitP50Ms: number;
+  commitP99Ms: number;
+  queuedMessages: number;
+  store: StoreState | null;
+  failure: StoreFailure | null;
+  lanes: (LaneState & { cursor: number })[];
+}
+
+/** A buffer comes out of a thread as a plain Uint8Array. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

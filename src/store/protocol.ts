@@ -1,0 +1,174 @@
+/** What passes between the main thread and the writer thread. Buffers are transferred, never copied. */
+
+/** How one lane is bounded; from the configuration. */
+export interface LaneSettings {
+  readonly name: string;
+  readonly bytesMax: number;
+  /** 0: records do not expire. */
+  readonly ageMaxMs: number;
+  readonly full: 'refuse' | 'drop-oldest';
+}
+
+/** Bounds of the retained messages, in memory and so on the disk. */
+export interface RetainedLimits {
+  readonly countMax: number;
+  readonly bytesMax: number;
+}
+
+export interface WriterSettings {
+  /** Folder of the store; made where it is missing. */
+  readonly folder: string;
+  readonly gateway: string;
+  readonly lanes: readonly LaneSettings[];
+  /** Index of the lane that carries the ledger's own messages, and their subject. */
+  readonly ledgerLane: number;
+  readonly ledgerSubject: string;
+  /** Free space that the file system must keep; below it lanes do not grow. */
+  readonly reserveBytes: number;
+  /** Null: those on the disk stay there unread. */
+  readonly retained?: RetainedLimits | null;
+}
+
+export interface CommitBatch {
+  lane: number;
+  count: number;
+  /** Bytes used of `buffer`. */
+  length: number;
+  newestMs: number;
+  /**
+   * Session of the reader that takes the records from memory once they are committed, so that they may be in flight from
+   * then on; 0 for none.
+   */
+  reader: number;
+  buffer: Buffer;
+}
+
+/** How far the hub has acknowledged a lane, and where in which stream that was. */
+export interface Watermark {
+  lane: number;
+  /** Every record up to here is at the hub or in the ledger. */
+  cursor: number;
+  positions: Position[];
+  /** What the cursor passes without its being at the hub. In the same commit, so that it is declared once. */
+  losses: Loss[];
+}
+
+/** No record of the lane behind its cursor lies in the stream at or before `sequence`. */
+export interface Position {
+  stream: string;
+  /** The stream's creation time as the hub words it: tells a stream that was made anew. */
+  created: string;
+  sequence: number;
+}
+
+export const reasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;
+export type Reason = (typeof reasons)[number];
+
+/** Records of a lane that will not reach the hub. Refused messages never got a sequence: only their count is known. */
+export interface Loss {
+  lane: number;
+  reason: Reason;
+  count: number;
+  first: number | null;
+  last: number | null;
+  detail: string;
+}
+
+export interface LedgerRow {
+  lane: string;
+  reason: Reason;
+  count: number;
+  first: number | null;
+  last: number | null;
+  atMs: number;
+  detail: string;
+  /** Its message is in the journal, on its way to the hub. */
+  declared: boolean;
+}
+
+export type Request =
+  /** `retained`: packed changes (see retained-rows.ts). */
+  | { kind: 'commit'; batches: CommitBatch[]; watermarks: Watermark[]; retained: Uint8Array | null }
+  /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
+  | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
+  /** The forwarder has forgotten what it read and had not sent; what it may have sent ends at `end`. */
+  | { kind: 'release'; lane: number; end: number }
+  | { kind: 'declare' }
+  | { kind: 'state' }
+  | { kind: 'stop'; watermarks: Watermark[] };
+
+export interface StoreFailure {
+  code: 'lane_full' | 'disk_full' | 'store_failed' | 'store_locked';
+  message: string;
+  hint: string;
+}
+
+/** `first` is the sequence of the first record, 0 where the batch was not kept. */
+export interface BatchResult {
+  first: number;
+  failure: StoreFailure | null;
+  /** The batch is in the doubt window, so its reader may have it; otherwise it is read from disk in its turn. */
+  handed: boolean;
+}
+
+export interface LaneState {
+  name: string;
+  /** Records that the persisted cursor has not passed. */
+  depth: number;
+  bytes: number;
+  lastSequence: number;
+  persistedCursor: number;
+  /** Arrival time of the newest record in the oldest batch; null when empty. */
+  oldestMs: number | null;
+  evicted: number;
+  expired: number;
+  refused: number;
+}
+
+export interface StoreState {
+  fileBytes: number;
+  freeBytes: number;
+  /** Free space is below the reserve: lanes do not grow. */
+  reserveReached: boolean;
+  failure: StoreFailure | null;
+  /** Newest first, bounded. */
+  ledger: LedgerRow[];
+  /** Losses that no journaled ledger message tells of yet. */
+  undeclared: number;
+}
+
+export interface ReadBlob {
+  first: number;
+  count: number;
+  bytes: Buffer;
+}
+
+export type Reply =
+  /** Retained messages of the store, in pieces, all before `ready`. */
+  | { kind: 'retained'; chunk: Uint8Array }
+  | {
+      kind: 'ready';
+      epoch: string;
+      /** Configured lanes first, then lanes that only the store still knows and that have records to send. */
+      lanes: LaneState[];
+      watermarks: Watermark[];
+      store: StoreState;
+      /** Retained messages that are beyond the limits and stay on the disk. */
+      retainedLeft: number;
+      /** What was wrong with the store that was found, '' when nothing. */
+      note: string;
+    }
+  | { kind: 'failed'; failure: StoreFailure }
+  | {
+      kind: 'committed';
+      results: BatchResult[];
+      batches: CommitBatch[];
+      lanes: LaneState[];
+      commitMs: number;
+      /** Nothing of this commit was kept, watermarks neither. */
+      failure: StoreFailure | null;
+    }
+  /** Up to `end` the lane has nothing but these blobs. */
+  | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
+  | { kind: 'state'; lanes: LaneState[]; store: StoreState }
+  | { kind: 'stopped' };

@@ -1,0 +1,140 @@
+import { GatewayError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { once, type Service } from '../core/service.ts';
+import { LaneForwarder, type LaneForwarderOptions, type LaneState } from './lane-forwarder.ts';
+import { Pace } from './pace.ts';
+import type { Hub, Records } from './ports.ts';
+import { readPubAck } from './puback.ts';
+import type { Fetching, Inbox } from './read-back.ts';
+
+/** How often answers that do not come are given up on. */
+const TICK_MS = 250;
+/** Longest wait at the stop for answers to what is in flight, so that the next start has nothing in doubt. */
+const STOP_MS = 2_000;
+/** Inbox tokens begin with what they are for. */
+const ACK = 'a';
+const FETCH = 'f';
+
+export interface ForwarderOptions {
+  readonly gateway: string;
+  /** Subjects under which the hub answers, without the dot: the link has announced `${inboxPrefix}.>`. */
+  readonly inboxPrefix: string;
+  readonly lanes: readonly Omit<LaneForwarderOptions, 'gateway' | 'window' | 'ackTimeoutMs'>[];
+  readonly window: number;
+  readonly ackTimeoutMs: number;
+  readonly limit: { messagesPerSecond: number; bytesPerSecond: number };
+}
+
+export interface LaneUpStatus {
+  name: string;
+  procedure: 'own-stream' | 'read-back';
+  state: LaneState;
+  reason: GatewayError | null;
+  inFlight: number;
+  acknowledged: number;
+  duplicates: number;
+  resent: number;
+  oversize: number;
+}
+
+/** Sends what the journal holds up to the hub's streams, lane by lane. */
+export class Forwarder implements Service {
+  readonly #hub: Hub;
+  readonly #lanes: LaneForwarder[];
+  readonly #fetches = new Map<string, Fetching>();
+  readonly #inbox: Inbox;
+  #nextFetch = 1;
+  #tick: NodeJS.Timeout | undefined;
+
+  constructor(
+    options: ForwarderOptions,
+    parts: { hub: Hub; records: Records; served(subject: string): readonly string[] },
+    log: Log,
+  ) {
+    this.#hub = parts.hub;
+    const { inboxPrefix, gateway, window, ackTimeoutMs } = options;
+    this.#inbox = {
+      open: (fetching) => {
+        const token = `${FETCH}.${this.#nextFetch++}`;
+        this.#fetches.set(token, fetching);
+        return `${inboxPrefix}.${token}`;
+      },
+      close: (reply) => {
+        this.#fetches.delete(reply.slice(inboxPrefix.length + 1));
+      },
+    };
+    const pace = new Pace(options.limit);
+    const shared = { ...parts, pace, inbox: this.#inbox, ackPrefix: `${inboxPrefix}.${ACK}` };
+    this.#lanes = options.lanes.map(
+      (lane) => new LaneForwarder({ ...lane, gateway, window, ackTimeoutMs }, shared, log),
+    );
+  }
+
+  async start(): Promise<void> {
+    this.#tick = setInterval(() => {
+      const nowMs = performance.now();
+      for (const lane of this.#lanes) lane.tick(nowMs);
+    }, TICK_MS);
+  }
+
+  linkUp(hub: { headers: boolean }): void {
+    const obstacle = hub.headers
+      ? null
+      : new GatewayError('hub_no_headers', 'the hub takes no message headers, and so no record identities', {
+          hint: 'remove no_header_support from the configuration of the hub',
+        });
+    // Most important first: it is asked first for what it has to send.
+    for (const lane of [...this.#lanes].sort((a, b) => a.options.priority - b.options.priority)) lane.linkUp(obstacle);
+  }
+
+  linkDown(): void {
+    const reason = new GatewayError('not_connected', 'the link fell');
+    for (const fetching of [...this.#fetches.values()]) fetching.fail(reason);
+    for (const lane of this.#lanes) lane.linkDown();
+  }
+
+  hubChanged(): void {
+    for (const lane of this.#lanes) lane.hubChanged();
+  }
+
+  drained(): void {
+    for (const lane of this.#lanes) lane.schedule();
+  }
+
+  /** A message on the box's own inbox: `a.<lane>.<pass>.<slot>` for PubAcks, `f.<n>` for what is read back. */
+  answer(token: string, headers: Buffer, payload: Buffer): void {
+    if (token.startsWith(`${FETCH}.`)) {
+      this.#fetches.get(token)?.take(headers);
+      return;
+    }
+    const [, lane, pass, slot] = token.split('.');
+    const ack = readPubAck(payload);
+    // Somebody else who listens on the subject may answer too; the PubAck is still to come.
+    if (ack) this.#lanes[Number(lane)]?.answered(Number(pass), Number(slot), ack);
+  }
+
+  /** Newest PubAck of any lane, 0 for none. */
+  get lastPubAckMs(): number {
+    return Math.max(0, ...this.#lanes.map((lane) => lane.lastPubAckMs));
+  }
+
+  status(): LaneUpStatus[] {
+    return this.#lanes.map((lane) => ({
+      name: lane.options.name,
+      procedure: lane.options.stream?.own ? 'own-stream' : 'read-back',
+      ...lane.status(),
+      ...lane.counters,
+    }));
+  }
+
+  /** Sends nothing more and waits a little for the answers to what is in flight. */
+  readonly stop = once(async () => {
+    for (const lane of this.#lanes) lane.finish();
+    const deadline = performance.now() + STOP_MS;
+    while (this.#hub.up && this.#lanes.some((lane) => lane.status().inFlight > 0) && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    clearInterval(this.#tick);
+    this.linkDown();
+  });
+}

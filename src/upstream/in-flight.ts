@@ -1,0 +1,118 @@
+export interface Sent {
+  readonly sequence: number;
+  readonly stream: string;
+  /** Sequence that the stream must give it; 0 where it is not predicted. */
+  readonly predicted: number;
+  readonly bytes: number;
+  readonly sentAtMs: number;
+  state: 'waiting' | 'answered' | 'refused' | 'timed-out';
+  /** Where the stream put it; 0 as long as that is not known. */
+  streamSequence: number;
+}
+
+/**
+ * What was sent and is not yet settled, in the order of sending. Slots are numbered from the session's first one, and
+ * the number travels in the reply subject of the publish, so that an answer finds its slot at once.
+ */
+export class InFlight {
+  #slots: Sent[] = [];
+  /** Number of the first slot. */
+  #base = 0;
+  #waiting = 0;
+  #bytes = 0;
+
+  get next(): number {
+    return this.#base + this.#slots.length;
+  }
+
+  /** Slots whose answer is still to come. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get length(): number {
+    return this.#slots.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  push(sent: Omit<Sent, 'state' | 'streamSequence'>): void {
+    this.#slots.push({ ...sent, state: 'waiting', streamSequence: 0 });
+    this.#waiting++;
+    this.#bytes += sent.bytes;
+  }
+
+  /** A record that needs no sending (it is at the hub, or in the ledger) keeps its place in the order. */
+  pass(sequence: number): void {
+    this.#slots.push({
+      sequence,
+      stream: '',
+      predicted: 0,
+      bytes: 0,
+      sentAtMs: 0,
+      state: 'answered',
+      streamSequence: 0,
+    });
+  }
+
+  /** The slot, if its answer is still awaited. */
+  find(slot: number): Sent | null {
+    const sent = this.#slots[slot - this.#base];
+    return sent?.state === 'waiting' || sent?.state === 'timed-out' ? sent : null;
+  }
+
+  answer(sent: Sent, streamSequence: number): void {
+    if (sent.state === 'waiting') this.#waiting--;
+    sent.state = 'answered';
+    sent.streamSequence = streamSequence;
+  }
+
+  refuse(sent: Sent): void {
+    if (sent.state === 'waiting') this.#waiting--;
+    sent.state = 'refused';
+  }
+
+  /** As if no answer had come. */
+  giveUp(sent: Sent): void {
+    if (sent.state === 'waiting') this.#waiting--;
+    sent.state = 'timed-out';
+  }
+
+  /** True where something has waited too long; all that has is marked. */
+  expire(beforeMs: number): boolean {
+    let expired = false;
+    for (const sent of this.#slots) {
+      if (sent.state !== 'waiting' || sent.sentAtMs > beforeMs) continue;
+      sent.state = 'timed-out';
+      this.#waiting--;
+      expired = true;
+    }
+    return expired;
+  }
+
+  /** Takes the settled slots off the front, oldest first. */
+  settle(each: (sent: Sent) => void): void {
+    let settled = 0;
+    while (this.#slots[settled]?.state === 'answered') {
+      const sent = this.#slots[settled++] as Sent;
+      this.#bytes -= sent.bytes;
+      each(sent);
+    }
+    if (settled === 0) return;
+    this.#base += settled;
+    // Cheap for a window of a thousand: one memmove for a whole burst of answers.
+    this.#slots.splice(0, settled);
+  }
+
+  /** Ends the session: what is left, oldest first. */
+  clear(): Sent[] {
+    const left = this.#slots;
+    this.#base += left.length;
+    this.#slots = [];
+    this.#waiting = 0;
+    this.#bytes = 0;
+    return left;
+  }
+}

@@ -1,0 +1,262 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { GatewayError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { type Doubt, reconcile } from './doubt.ts';
+import { JetStream } from './jetstream.ts';
+import type { Pace } from './pace.ts';
+import { type Known, Pass, type PassLane } from './pass.ts';
+import type { Hub, LossReason, Records } from './ports.ts';
+import type { PubAck } from './puback.ts';
+import type { Inbox } from './read-back.ts';
+import { RecordSource } from './record-source.ts';
+import { Routes } from './routes.ts';
+import { UploadHeaders } from './upload-headers.ts';
+
+/**
+ * Sends one lane up, exactly once and in order.
+ *
+ *   waiting-for-link ──▶ reconciling ──▶ sending ◀──▶ idle
+ *          ▲                 ▲              │
+ *          │                 └── blocked ◀──┤ a doubt, a refusal, no stream
+ *          └────────── link down ───────────┘
+ */
+export type LaneState = 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked';
+
+export interface LaneForwarderOptions {
+  readonly index: number;
+  readonly name: string;
+  readonly gateway: string;
+  readonly priority: number;
+  readonly subjects: readonly string[];
+  readonly stream: { readonly name: string; readonly own: boolean } | null;
+  /** Records in flight at the most. */
+  readonly window: number;
+  readonly ackTimeoutMs: number;
+}
+
+export interface LaneForwarderParts {
+  readonly hub: Hub;
+  readonly records: Records;
+  readonly inbox: Inbox;
+  readonly pace: Pace;
+  /** Queue groups on a subject that have a member on the box. */
+  served(subject: string): readonly string[];
+  /** Reply subject of publishes: lane, pass and slot follow. */
+  readonly ackPrefix: string;
+}
+
+/** How long a blocked lane waits before it tries again; new interest at the hub wakes it at once. */
+const BLOCKED_MS = [250, 1_000, 2_000, 5_000, 10_000] as const;
+/** Passes in a row that ended without an answer before the link itself is not trusted any more. */
+const SILENT_PASSES_MAX = 2;
+
+export class LaneForwarder {
+  readonly options: LaneForwarderOptions;
+  readonly #parts: LaneForwarderParts;
+  readonly #log: Log;
+  readonly #lane: PassLane;
+  #state: LaneState = 'waiting-for-link';
+  #reason: GatewayError | null = null;
+  #session: AbortController | null = null;
+  #pass: Pass | null = null;
+  #passes = 0;
+  /** From one pass to the next, over links that come and go. */
+  #doubt: Doubt = null;
+  #stored: Set<number> = new Set();
+  #wake: (() => void) | null = null;
+  #finished = false;
+  readonly counters = { acknowledged: 0, duplicates: 0, resent: 0, oversize: 0 };
+  /** Wall clock of the newest PubAck, 0 for none. */
+  lastPubAckMs = 0;
+
+  constructor(options: LaneForwarderOptions, parts: LaneForwarderParts, log: Log) {
+    this.options = options;
+    this.#parts = parts;
+    this.#log = log;
+    const { index, name, gateway, stream, window, ackTimeoutMs } = options;
+    this.#lane = {
+      ...parts,
+      index,
+      window,
+      ackTimeoutMs,
+      own: stream?.own ?? false,
+      jetStream: new JetStream(parts.hub),
+      routes: new Routes(stream?.name ?? null),
+      source: new RecordSource(parts.records, index, {
+        arrived: () => this.schedule(),
+        undecodable: (first, last, detail) => this.#pass?.undecodable(first, last, detail),
+      }),
+      headers: new UploadHeaders(`${gateway}.${parts.records.epoch}.${name}`),
+      acknowledged: (duplicate) => this.#acknowledged(duplicate),
+      idle: () => this.#goesWell('idle'),
+      lose: (first, last, reason, detail) => this.#lose(first, last, reason, detail),
+    };
+  }
+
+  status(): { state: LaneState; reason: GatewayError | null; inFlight: number } {
+    return { state: this.#state, reason: this.#reason, inFlight: this.#pass?.inFlight ?? 0 };
+  }
+
+  /** `obstacle`: why this hub can't take records although the link is up. */
+  linkUp(obstacle: GatewayError | null): void {
+    if (this.#finished) return;
+    if (obstacle) {
+      this.#state = 'blocked';
+      this.#reason = obstacle;
+      return;
+    }
+    this.#session = new AbortController();
+    void this.#run(this.#session.signal);
+  }
+
+  linkDown(): void {
+    this.#session?.abort();
+    this.#session = null;
+    this.#pass?.abort(new GatewayError('not_connected', 'the link fell'));
+    this.#endPass();
+    this.#state = 'waiting-for-link';
+    this.#reason = null;
+  }
+
+  /** Sends nothing more; what is in flight may still be answered. */
+  finish(): void {
+    this.#finished = true;
+    this.#pass?.disturb(new GatewayError('stopping', 'the box is stopping'));
+  }
+
+  /** There may be work, or room for it. */
+  schedule(): void {
+    this.#pass?.schedule();
+  }
+
+  /** Interest or permissions at the hub have changed, which may mend what blocks the lane. */
+  hubChanged(): void {
+    if (this.#reason?.code === 'no_stream' || this.#reason?.code === 'permission_denied') this.#wake?.();
+  }
+
+  /** The answer to the publish in `slot` of pass number `pass`. */
+  answered(pass: number, slot: number, ack: PubAck): void {
+    if (pass === this.#passes) this.#pass?.answered(slot, ack);
+  }
+
+  tick(nowMs: number): void {
+    this.#pass?.tick(nowMs);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    let fruitless = 0;
+    let silent = 0;
+    while (!signal.aborted && !this.#finished) {
+      const before = this.counters.acknowledged;
+      const reason = await this.#onePass(signal);
+      if (signal.aborted) return;
+      this.#endPass();
+      fruitless = this.counters.acknowledged > before ? 0 : fruitless + 1;
+      silent = reason.code === 'request_timeout' && fruitless > 0 ? silent + 1 : 0;
+      if (silent >= SILENT_PASSES_MAX) {
+        const message = 'the hub answers pings but no publishes';
+        this.#parts.hub.cut(new GatewayError('stale_connection', message, { cause: reason }));
+        return;
+      }
+      await this.#block(reason, fruitless, signal);
+    }
+  }
+
+  /** Reconciles, then sends until something ends it; the reason comes back. */
+  async #onePass(signal: AbortSignal): Promise<GatewayError> {
+    try {
+      if (this.#state !== 'blocked') this.#state = 'reconciling';
+      const known = await this.#reconcile(signal);
+      this.#pass = new Pass(this.#lane, this.#nextReply(), known);
+      if (this.#state !== 'blocked') this.#state = 'sending';
+      return await this.#pass.run();
+    } catch (error) {
+      if (error instanceof GatewayError) return error;
+      throw error;
+    }
+  }
+
+  #nextReply(): string {
+    return `${this.#parts.ackPrefix}.${this.options.index}.${++this.#passes}`;
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<Known> {
+    const { records, inbox } = this.#parts;
+    const { index, name, subjects, stream } = this.options;
+    const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects : [];
+    const own = stream?.own ? stream.name : null;
+    const lane = { index, own, idEnd: `.${records.epoch}.${name}.`, filters };
+    const found = await reconcile({ ...this.#lane, inbox }, lane, this.#doubt);
+    if (signal.aborted) throw new GatewayError('not_connected', 'the link fell');
+    if (this.#finished) throw new GatewayError('stopping', 'the box is stopping');
+    for (const { message, hint } of found.alarms) this.#log.error({ lane: name, hint }, message);
+    const { skip, streams, missing } = found;
+    this.#lane.routes.clear();
+    for (const info of streams) this.#lane.routes.learn(info);
+    const { cursor } = records.resume(index);
+    let end = cursor;
+    const stored = new Set<number>();
+    for (const sequence of [...this.#stored, ...found.stored]) {
+      if (sequence > cursor) stored.add(sequence);
+      if (sequence > end) end = sequence;
+    }
+    this.#stored = stored;
+    if (!missing) {
+      for (const sequence of this.#doubt ?? []) if (!stored.has(sequence)) this.counters.resent++;
+      this.#doubt = new Set();
+      // Which records the hub has is known now, unless they are only counted; the others may be evicted again.
+      if (skip === 0) records.release(index, end);
+    }
+    this.#lane.source.begin(cursor);
+    return { stored, skip, streams };
+  }
+
+  /** What the pass leaves behind goes into the next reconciliation. */
+  #endPass(): void {
+    if (!this.#pass) return;
+    const { stored, doubt } = this.#pass.leftover();
+    this.#pass = null;
+    this.#stored = stored;
+    // What was in doubt before is still so where its stream was missing.
+    if (this.#doubt) this.#doubt = new Set([...this.#doubt, ...doubt]);
+    this.#lane.source.end();
+  }
+
+  async #block(reason: GatewayError, times: number, signal: AbortSignal): Promise<void> {
+    // Most doubts are gone with the first look at the stream.
+    const quick = reason.code === 'hub_error' && times <= 1;
+    if (!quick && !this.#finished) {
+      const { code, message, hint } = reason;
+      if (this.#reason?.message !== message)
+        this.#log.warn({ lane: this.options.name, code, hint }, `lane waits: ${message}`);
+      this.#state = 'blocked';
+      this.#reason = reason;
+    }
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    const pauseMs = quick ? 0 : (BLOCKED_MS[Math.min(times, BLOCKED_MS.length - 1)] ?? 0);
+    await wait(pauseMs, undefined, { signal: AbortSignal.any([signal, woken.signal]) }).catch(() => undefined);
+    this.#wake = null;
+  }
+
+  #acknowledged(duplicate: boolean): void {
+    this.counters.acknowledged++;
+    if (duplicate) this.counters.duplicates++;
+    this.lastPubAckMs = Date.now();
+    this.#goesWell('sending');
+  }
+
+  #goesWell(state: 'sending' | 'idle'): void {
+    if (this.#reason) this.#log.info({ lane: this.options.name }, 'lane goes on');
+    this.#reason = null;
+    this.#state = state;
+  }
+
+  #lose(first: number, last: number, reason: LossReason, detail: string): void {
+    const { name, index } = this.options;
+    const count = last - first + 1;
+    if (reason === 'oversize') this.counters.oversize += count;
+    this.#log.error({ lane: name, first, last }, `records will not reach the hub: ${detail}`);
+    this.#parts.records.lose({ lane: index, reason, count, first, last, detail });
+  }
+}

@@ -1,0 +1,354 @@
+import { GatewayError } from '../core/errors.ts';
+import { isSubject } from '../core/subject.ts';
+import { InFlight, type Sent } from './in-flight.ts';
+import type { JetStream, StreamInfo } from './jetstream.ts';
+import type { Pace } from './pace.ts';
+import type { Hub, LossReason, Records, UpRecord } from './ports.ts';
+import { meaningOf, type PubAck } from './puback.ts';
+import type { RecordSource } from './record-source.ts';
+import type { Routes } from './routes.ts';
+import { StoredRecords } from './stored-records.ts';
+import { type StreamEnd, StreamEnds } from './stream-ends.ts';
+import type { UploadHeaders } from './upload-headers.ts';
+
+/** Payload bytes in flight at the most: what a slow link takes minutes for need not be sent again. */
+const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
+/** Records taken in one go before other lanes and the sockets get their turn. */
+const BURST = 256;
+
+/** What stays the same from pass to pass of a lane. */
+export interface PassLane {
+  readonly index: number;
+  readonly own: boolean;
+  readonly window: number;
+  readonly ackTimeoutMs: number;
+  readonly hub: Hub;
+  readonly records: Records;
+  readonly jetStream: JetStream;
+  readonly routes: Routes;
+  readonly source: RecordSource;
+  readonly headers: UploadHeaders;
+  readonly pace: Pace;
+  served(subject: string): readonly string[];
+  acknowledged(duplicate: boolean): void;
+  idle(): void;
+  /** Records that the hub will never take. */
+  lose(first: number, last: number, reason: LossReason, detail: string): void;
+}
+
+/** What the reconciliation says about the records behind the cursor. */
+export interface Known {
+  /** These are at the hub. */
+  readonly stored: Set<number>;
+  /** So are the next so many records. */
+  readonly skip: number;
+  /** Streams in which nothing of the lane is, besides these. */
+  readonly streams: readonly StreamInfo[];
+}
+
+/**
+ * One stretch of sending between two reconciliations. Records go out in the order of the lane and none twice, so their
+ * order in a stream is that of the lane. Whatever disturbs that ends the pass: nothing more is sent, and the end comes
+ * when everything in flight is answered or given up.
+ */
+export class Pass {
+  readonly #lane: PassLane;
+  /** Reply subject without the slot; different for each pass, so that late answers find nobody. */
+  readonly #reply: string;
+  readonly #inFlight = new InFlight();
+  readonly #stored: StoredRecords;
+  readonly #ends: StreamEnds;
+  #trouble: GatewayError | null = null;
+  #over = false;
+  #end: (reason: GatewayError) => void = () => undefined;
+  #scheduled = false;
+  #looking = false;
+  #paceTimer: NodeJS.Timeout | undefined;
+  /** Settled records that the journal has not heard of. */
+  #settled: number[] = [];
+  #saving = false;
+
+  constructor(lane: PassLane, reply: string, { stored, skip, streams }: Known) {
+    this.#lane = lane;
+    this.#reply = reply;
+    this.#stored = new StoredRecords(stored, skip);
+    this.#ends = new StreamEnds(lane, streams);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.waiting;
+  }
+
+  /** Sends until something ends the pass; resolves with what did. */
+  run(): Promise<GatewayError> {
+    return new Promise((resolve) => {
+      this.#end = resolve;
+      if (this.#stored.end === 0) this.#ends.place();
+      this.schedule();
+    });
+  }
+
+  /** Looks for work soon; many causes in one turn make one look. */
+  schedule(): void {
+    if (this.#scheduled || this.#over) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#send();
+    });
+  }
+
+  /** Ends the pass, at the latest when the time for answers is up. */
+  disturb(reason: GatewayError): void {
+    this.#trouble ??= reason;
+    if (this.#inFlight.waiting === 0) this.abort(this.#trouble);
+  }
+
+  /** Ends it now: no answer can come any more. */
+  abort(reason: GatewayError): void {
+    if (this.#over) return;
+    this.#save();
+    this.#over = true;
+    clearTimeout(this.#paceTimer);
+    this.#end(this.#trouble ?? reason);
+  }
+
+  /** After the end: records behind the cursor that the hub has, and those that it may have. */
+  leftover(): { stored: Set<number>; doubt: Set<number> } {
+    const doubt = new Set<number>();
+    const stored = this.#stored.sequences;
+    for (const sequence of this.#settled) stored.add(sequence);
+    for (const { sequence, state } of this.#inFlight.clear()) {
+      if (state === 'answered') stored.add(sequence);
+      else if (state !== 'refused') doubt.add(sequence);
+    }
+    return { stored, doubt };
+  }
+
+  #send(): void {
+    const { source, hub, window } = this.#lane;
+    for (let burst = 0; !this.#over && !this.#trouble; burst++) {
+      if (this.#inFlight.length >= window || this.#inFlight.bytes >= IN_FLIGHT_BYTES_MAX) return;
+      if (!hub.writable || this.#looking || this.#paceTimer) return;
+      const record = source.peek();
+      if (!record) {
+        if (source.exhausted && this.#inFlight.length === 0) this.#lane.idle();
+        return;
+      }
+      if (burst >= BURST) {
+        this.schedule();
+        return;
+      }
+      if (this.#stored.take(record.sequence)) {
+        this.#passOver(record.sequence);
+        continue;
+      }
+      const end = this.#endOf(record.subject);
+      // Late records of an earlier connection may still come in before our first one. Were a whole window on its way then,
+      // the hub would refuse its first records and take those behind them.
+      if (!end || (!end.proven && this.#inFlight.waiting > 0)) return;
+      if (!this.#paced(record)) return;
+      if (!this.#sendOne(record, end)) return;
+    }
+  }
+
+  /** False where the limit makes it wait; then it comes back by itself. */
+  #paced(record: UpRecord): boolean {
+    const waitMs = this.#lane.pace.take(record.payload.length, performance.now());
+    if (waitMs === 0) return true;
+    this.#paceTimer = setTimeout(() => {
+      this.#paceTimer = undefined;
+      this.schedule();
+    }, waitMs);
+    return false;
+  }
+
+  /** False where sending can't go on now. */
+  #sendOne(record: UpRecord, end: StreamEnd): boolean {
+    const { own, hub, headers, source, served } = this.#lane;
+    const stream = end.info.name;
+    const block = own ? headers.withExpectedSequence(record, stream, end.predicted) : headers.withMessageId(record);
+    const reply = `${this.#reply}.${this.#inFlight.next}`;
+    const { sequence, subject, payload } = record;
+    const result = hub.forward(subject, reply, block, payload, served(subject));
+    switch (result) {
+      case 'sent': {
+        end.predicted++;
+        source.take();
+        const bytes = payload.length + block.length;
+        this.#inFlight.push({
+          sequence,
+          stream,
+          predicted: own ? end.predicted : 0,
+          bytes,
+          sentAtMs: performance.now(),
+        });
+        return true;
+      }
+      case 'too-large':
+        this.#lose(
+          record,
+          'oversize',
+          `larger than the hub takes: headers ${block.length}, payload ${payload.length} bytes`,
+        );
+        return true;
+      case 'no-interest':
+        this.disturb(
+          new GatewayError('no_stream', `the hub has withdrawn its interest in ${subject}`, {
+            hint: 'the stream has no leader, or the hub is shutting down; it goes on by itself',
+          }),
+        );
+        return false;
+      case 'forbidden':
+        if (!isSubject(subject)) {
+          this.#lose(record, 'undecodable', 'not a legal NATS subject');
+          return true;
+        }
+        this.disturb(
+          new GatewayError('permission_denied', `the hub does not let this box publish to ${subject}`, {
+            hint: `allow publish on ${subject} for the user of this box at the hub`,
+          }),
+        );
+        return false;
+      case 'full':
+      case 'not-connected':
+        return false;
+    }
+  }
+
+  /** The record needs no sending, but the cursor passes it in its turn. */
+  #passOver(sequence: number): void {
+    this.#lane.source.take();
+    this.#inFlight.pass(sequence);
+    this.#settle();
+  }
+
+  #lose({ sequence }: UpRecord, reason: LossReason, detail: string): void {
+    this.#lane.lose(sequence, sequence, reason, detail);
+    this.#passOver(sequence);
+  }
+
+  /** The source can't read these; they lie behind all that it gave so far. */
+  undecodable(first: number, last: number, detail: string): void {
+    this.#lane.lose(first, last, 'undecodable', detail);
+    this.#inFlight.pass(last);
+    this.#settle();
+  }
+
+  /** Where records on this subject go; null while the hub is asked. */
+  #endOf(subject: string): StreamEnd | null {
+    const end = this.#ends.of(subject);
+    if (end) return end;
+    this.#looking = true;
+    this.#ends
+      .find(subject)
+      .catch((error: unknown) => {
+        if (!(error instanceof GatewayError)) throw error;
+        this.disturb(error);
+      })
+      .finally(() => {
+        this.#looking = false;
+        this.schedule();
+      });
+    return null;
+  }
+
+  /** The answer to what was sent in `slot`. */
+  answered(slot: number, ack: PubAck): void {
+    const sent = this.#inFlight.find(slot);
+    if (!sent || this.#over) return;
+    if (ack.error) this.#refused(sent, ack.error);
+    else this.#accepted(sent, ack);
+    this.#settle();
+    if (this.#trouble) this.disturb(this.#trouble);
+    else if (this.#inFlight.length <= this.#lane.window / 2) this.schedule();
+  }
+
+  #accepted(sent: Sent, { stream, sequence, duplicate }: PubAck): void {
+    // A duplicate without a sequence proves nothing (see the protocol notes): as good as no answer.
+    if (sequence === 0) {
+      this.#inFlight.giveUp(sent);
+      this.disturb(new GatewayError('hub_error', `stream ${stream} acknowledged a record without a sequence`));
+      return;
+    }
+    this.#lane.acknowledged(duplicate);
+    this.#inFlight.answer(sent, duplicate ? 0 : sequence);
+    if (stream !== sent.stream) {
+      this.disturb(new GatewayError('hub_error', `stream ${stream} took what was meant for ${sent.stream}`));
+    } else if (sent.predicted > 0 && sequence !== sent.predicted) {
+      this.disturb(new GatewayError('hub_error', `stream ${stream} gave ${sequence} where ${sent.predicted} was due`));
+    } else this.#prove(stream);
+  }
+
+  #prove(stream: string): void {
+    const end = this.#ends.named(stream);
+    if (!end || end.proven) return;
+    end.proven = true;
+    this.schedule();
+  }
+
+  #refused(sent: Sent, { errorCode, description }: NonNullable<PubAck['error']>): void {
+    const what = `stream ${sent.stream} refuses a record: ${description} (${errorCode})`;
+    switch (meaningOf(errorCode)) {
+      case 'never':
+        this.#lane.lose(sent.sequence, sent.sequence, 'oversize', what);
+        this.#inFlight.answer(sent, 0);
+        // What was predicted for the records behind it is wrong now.
+        if (this.#lane.own) this.disturb(new GatewayError('hub_error', what));
+        return;
+      case 'doubt':
+        this.#inFlight.refuse(sent);
+        this.disturb(new GatewayError('hub_error', what));
+        return;
+      case 'busy':
+        this.#inFlight.refuse(sent);
+        this.disturb(
+          new GatewayError('stream_refused', what, {
+            hint: 'make room in the stream at the hub (its limits, or its storage); it goes on by itself',
+          }),
+        );
+        return;
+      case 'unclear':
+        this.#inFlight.giveUp(sent);
+        this.disturb(new GatewayError('stream_refused', what));
+    }
+  }
+
+  /** Moves the cursor over what is settled; the journal hears of it once per turn. */
+  #settle(): void {
+    this.#inFlight.settle(({ sequence, stream, streamSequence }) => {
+      this.#settled.push(sequence);
+      this.#ends.settle(stream, streamSequence);
+    });
+    if (this.#saving || this.#settled.length === 0) return;
+    this.#saving = true;
+    setImmediate(() => this.#save());
+  }
+
+  #save(): void {
+    if (!this.#saving || this.#over) return;
+    this.#saving = false;
+    const { own, records, index, source } = this.#lane;
+    const cursor = this.#settled.at(-1) ?? 0;
+    // While records behind the cursor lie in a stream from an earlier pass, its position must stay before them; and in an
+    // own stream, where records are counted from the position, the cursor must stay with it.
+    const complete = cursor >= this.#stored.end;
+    if (complete || !own) {
+      records.acknowledge(index, cursor, this.#settled.length);
+      this.#settled = [];
+    }
+    if (complete) this.#ends.place();
+    source.retry();
+    if (this.#inFlight.length === 0) this.schedule();
+  }
+
+  /** Called a few times a second: gives up on answers that do not come. */
+  tick(nowMs: number): void {
+    if (this.#over || !this.#inFlight.expire(nowMs - this.#lane.ackTimeoutMs)) return;
+    this.disturb(
+      new GatewayError('request_timeout', `the hub did not acknowledge within ${this.#lane.ackTimeoutMs} ms`, {
+        hint: 'the stream may have no leader, or the link may be too slow for upstream.window',
+      }),
+    );
+  }
+}

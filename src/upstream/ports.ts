@@ -1,0 +1,74 @@
+import type { GatewayError } from '../core/errors.ts';
+
+/** What the forwarder needs of the leaf link. */
+export interface Hub {
+  readonly up: boolean;
+  /** False while its output is at its bound; the forwarder hears of the end of it by `drained()`. */
+  readonly writable: boolean;
+  /** 'no-interest': nobody at the hub takes the subject. Headers and payload are copied before it returns. */
+  forward(
+    subject: string,
+    reply: string,
+    headers: Buffer,
+    payload: Buffer,
+    served: readonly string[],
+  ): 'sent' | 'no-interest' | 'not-connected' | 'forbidden' | 'too-large' | 'full';
+  /** Rejects with not_connected or request_timeout. */
+  request(subject: string, payload: string, timeoutMs: number): Promise<{ headers: Buffer; payload: Buffer }>;
+  /** Ends the connection, so that a new one is made. */
+  cut(reason: GatewayError): void;
+}
+
+export interface UpRecord {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly receivedAtMs: number;
+  readonly headers: Buffer;
+  readonly payload: Buffer;
+}
+
+/** Records that were committed together. */
+export interface Batch {
+  readonly first: number;
+  readonly last: number;
+  readonly bytes: number;
+  /** Null at the end; throws RangeError where the stored bytes make no sense. */
+  next(): UpRecord | null;
+  /** Gives the memory back. */
+  done(): void;
+}
+
+/** No record of the lane behind its cursor lies in the stream at or before `sequence`. */
+export interface Position {
+  stream: string;
+  /** The stream's creation time as the hub words it: tells a stream that was made anew. */
+  created: string;
+  sequence: number;
+}
+
+export type LossReason = 'undecodable' | 'oversize';
+
+/** A record that the hub will never take. */
+export interface Loss {
+  lane: number;
+  reason: LossReason;
+  count: number;
+  first: number;
+  last: number;
+  detail: string;
+}
+
+/** What the forwarder needs of the journal; lanes go by their index. */
+export interface Records {
+  readonly epoch: string;
+  /** Up to `end` the lane has nothing behind `after` but these batches. */
+  read(lane: number, after: number): Promise<{ batches: Batch[]; end: number }>;
+  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number };
+  /** The cursor passes `count` more records. */
+  acknowledge(lane: number, cursor: number, count: number): void;
+  place(lane: number, position: Position): Promise<void>;
+  release(lane: number, end: number): void;
+  /** Goes to the ledger when the cursor passes it. */
+  lose(loss: Loss): void;
+  follow(lane: number, tail: { wants(): number; take(batch: Batch, session: number): void; more(): void }): void;
+}

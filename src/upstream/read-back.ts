@@ -1,0 +1,184 @@
+import { GatewayError } from '../core/errors.ts';
+import { headerValue } from '../core/headers.ts';
+import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
+import type { Hub } from './ports.ts';
+
+/** Messages asked for at once; only their headers travel. */
+const FETCH = 500;
+/** Longest silence within a fetch. */
+const FETCH_TIMEOUT_MS = 5_000;
+/** The hub forgets the consumer by itself after this, in nanoseconds as its API wants. */
+const INACTIVE_NS = 30_000_000_000;
+/** Requests under way at once when single messages are read. */
+const GET_AT_ONCE = 64;
+
+/** Answers of one fetch, handed in by the forwarder as they arrive on the box's inbox. */
+export interface Fetching {
+  take(headers: Buffer): void;
+  /** No answer can come any more. */
+  fail(reason: GatewayError): void;
+}
+
+export interface Inbox {
+  /** Full reply subject of a fetch; its messages go to `fetching` until `close`. */
+  open(fetching: Fetching): string;
+  close(reply: string): void;
+}
+
+export interface ReadBack {
+  /** Sequences of the lane's records that were found behind its cursor: never more than its doubt window. */
+  found: Set<number>;
+  /** Messages of the lane, also those that the cursor has passed. */
+  ours: number;
+  /** Messages that others put there. */
+  foreign: number;
+}
+
+/** What tells a lane's own messages in a stream. */
+export interface Identity {
+  /** `.<epoch>.<lane>.`: what a record id ends with before the sequence. */
+  readonly idEnd: string;
+  readonly cursor: number;
+}
+
+/**
+ * Which records of one lane a stream holds behind `after`: the sequences found in their `Petiole-Id`. The epoch makes an
+ * id unique, so a box that was renamed still knows its own. Messages that are consumed or deleted meanwhile are missed.
+ */
+export async function readBack(
+  parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
+  stream: StreamInfo,
+  after: number,
+  { idEnd, cursor }: Identity,
+  filters: readonly string[],
+): Promise<ReadBack> {
+  const result: ReadBack = { found: new Set(), ours: 0, foreign: 0 };
+  const from = Math.max(after + 1, stream.firstSequence, 1);
+  if (from > stream.lastSequence) return result;
+  const take = (headers: Buffer) => {
+    const sequence = sequenceIn(headerValue(headers, 'Petiole-Id'), idEnd);
+    if (sequence === 0) result.foreign++;
+    else result.ours++;
+    if (sequence > cursor) result.found.add(sequence);
+  };
+  const consumer = await createConsumer(parts.jetStream, stream.name, from, filters);
+  if (consumer === null) {
+    await readSingly(parts.jetStream, stream.name, from, stream.lastSequence, take);
+    return result;
+  }
+  for (let left = consumer.pending; left > 0; ) {
+    const got = await fetch(parts, stream.name, consumer.name, Math.min(left, FETCH), take);
+    if (got === 0) break;
+    left -= got;
+  }
+  void parts.jetStream.call(`CONSUMER.DELETE.${stream.name}.${consumer.name}`, '').catch(() => undefined);
+  return result;
+}
+
+/** `<gateway>.<epoch>.<lane>.<sequence>`; 0 where it is not ours. */
+function sequenceIn(id: string | null, idEnd: string): number {
+  const at = id?.lastIndexOf(idEnd) ?? -1;
+  if (id === null || at < 0) return 0;
+  const sequence = Number(id.slice(at + idEnd.length));
+  return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0;
+}
+
+/** Null where the stream takes no such consumer (a work queue). */
+async function createConsumer(
+  jetStream: JetStream,
+  stream: string,
+  from: number,
+  filters: readonly string[],
+): Promise<{ name: string; pending: number } | null> {
+  const config = {
+    deliver_policy: 'by_start_sequence',
+    opt_start_seq: from,
+    ack_policy: 'none',
+    replay_policy: 'instant',
+    headers_only: true,
+    inactive_threshold: INACTIVE_NS,
+    mem_storage: true,
+    num_replicas: 1,
+    ...(filters.length === 1 ? { filter_subject: filters[0] } : {}),
+  };
+  const answer = await jetStream.call(`CONSUMER.CREATE.${stream}`, JSON.stringify({ stream_name: stream, config }));
+  if (answer.error) {
+    // A filter may not fit the stream's subjects: without one it only takes longer.
+    return filters.length > 0 ? createConsumer(jetStream, stream, from, []) : null;
+  }
+  const { name, num_pending } = answer.body;
+  if (typeof name !== 'string' || typeof num_pending !== 'number') {
+    throw new GatewayError('protocol_violation', `the hub made a consumer on ${stream} without a name or a count`);
+  }
+  return { name, pending: num_pending };
+}
+
+/** Asks for `count` messages; resolves with how many came before the hub said that there are no more. */
+function fetch(
+  { hub, inbox }: { hub: Hub; inbox: Inbox },
+  stream: string,
+  consumer: string,
+  count: number,
+  take: (headers: Buffer) => void,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let got = 0;
+    let timer: NodeJS.Timeout;
+    const end = (error: GatewayError | null) => {
+      clearTimeout(timer);
+      inbox.close(reply);
+      if (error) reject(error);
+      else resolve(got);
+    };
+    const expect = () => {
+      timer = setTimeout(() => {
+        end(new GatewayError('request_timeout', `the hub stopped in the middle of reading back stream ${stream}`));
+      }, FETCH_TIMEOUT_MS);
+    };
+    const reply = inbox.open({
+      fail: end,
+      take(headers) {
+        // A status line instead of a message: there is nothing more.
+        const isStatus = headers.length >= 12 && headers[8] === 0x20;
+        if (!isStatus) {
+          take(headers);
+          got++;
+        }
+        clearTimeout(timer);
+        if (isStatus || got === count) end(null);
+        else expect();
+      },
+    });
+    expect();
+    const body = Buffer.from(JSON.stringify({ batch: count, no_wait: true }));
+    const result = hub.forward(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, reply, NO_BLOCK, body, []);
+    if (result !== 'sent') end(new GatewayError('not_connected', `cannot read stream ${stream} back: ${result}`));
+  });
+}
+
+const NO_BLOCK = Buffer.alloc(0);
+
+/** Message by message, for streams that take no second consumer. */
+async function readSingly(
+  jetStream: JetStream,
+  stream: string,
+  from: number,
+  to: number,
+  take: (headers: Buffer) => void,
+): Promise<void> {
+  for (let next = from; next <= to; next += GET_AT_ONCE) {
+    const sequences = Array.from({ length: Math.min(GET_AT_ONCE, to - next + 1) }, (_, i) => next + i);
+    const answers = await Promise.all(
+      sequences.map((seq) => jetStream.call(`STREAM.MSG.GET.${stream}`, JSON.stringify({ seq }))),
+    );
+    for (const { body, error, errorCode } of answers) {
+      // Only this one means that it is not there; after any other refusal nobody knows.
+      if (errorCode === NO_MESSAGE) continue;
+      if (error) throw error;
+      const { hdrs } = fieldsOf(body.message);
+      take(typeof hdrs === 'string' ? Buffer.from(hdrs, 'base64') : NO_BLOCK);
+    }
+  }
+}
+
+const NO_MESSAGE = 10037;

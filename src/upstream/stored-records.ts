@@ -1,0 +1,34 @@
+/** The records behind the cursor that the hub has from before this pass; each is passed over once. */
+export class StoredRecords {
+  readonly sequences: Set<number>;
+  #skip: number;
+  #end: number;
+
+  /** `skip`: the next so many records are at the hub as well, whichever they are. */
+  constructor(sequences: Set<number>, skip: number) {
+    this.sequences = sequences;
+    this.#skip = skip;
+    this.#end = skip > 0 ? Infinity : largest(sequences);
+  }
+
+  /** The last of them; 0 where there are none, Infinity while that is not known. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** True where this record, the next one in order, is one of them. */
+  take(sequence: number): boolean {
+    const found = this.sequences.delete(sequence);
+    if (this.#skip === 0) return found;
+    this.#skip--;
+    if (this.#skip === 0) this.#end = Math.max(sequence, largest(this.sequences));
+    return true;
+  }
+}
+
+/** 0 where there is none. */
+function largest(sequences: Iterable<number>): number {
+  let found = 0;
+  for (const sequence of sequences) if (sequence > found) found = sequence;
+  return found;
+}

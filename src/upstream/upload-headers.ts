@@ -1,0 +1,57 @@
+import { renameHeader } from '../core/headers.ts';
+import type { UpRecord } from './ports.ts';
+
+/** Headers of a publisher may be as long as a packet may be; this is where the scratch buffer begins. */
+const SCRATCH_BYTES = 4 * 1024;
+/** Longest block of ours: identity twice, time, expectations. */
+const OWN_BYTES_MAX = 1024;
+/** `NATS/1.0\r\n` */
+const VERSION_LINE_BYTES = 10;
+
+/**
+ * The header block of an upload: the record's identity and time, what the procedure needs, then the publisher's own
+ * lines (their `Nats-Msg-Id`, which the box has acted on, as `Petiole-Msg-Id`). One scratch buffer serves all: the link copies it before the next one is built.
+ *
+ *   Petiole-Id: <gateway>.<epoch>.<lane>.<sequence>
+ *   Petiole-Time: <ms since 1970>
+ *   Nats-Msg-Id: …                                          read-back
+ *   Nats-Expected-Stream: … Nats-Expected-Last-Sequence: …  own stream
+ */
+export class UploadHeaders {
+  readonly #prefix: string;
+  #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+
+  /** `identity` is `<gateway>.<epoch>.<lane>`. */
+  constructor(identity: string) {
+    this.#prefix = `${identity}.`;
+  }
+
+  /** Read-back: the hub's duplicate window is a second net under the reconcile step. */
+  withMessageId(record: UpRecord): Buffer {
+    const id = this.#prefix + record.sequence;
+    return this.#block(
+      record,
+      `NATS/1.0\r\nPetiole-Id: ${id}\r\nPetiole-Time: ${record.receivedAtMs}\r\nNats-Msg-Id: ${id}\r\n`,
+    );
+  }
+
+  /** Own stream: never together with a message id, see the protocol notes on 10071. */
+  withExpectedSequence(record: UpRecord, stream: string, lastSequence: number): Buffer {
+    return this.#block(
+      record,
+      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\nPetiole-Time: ${record.receivedAtMs}\r\n` +
+        `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`,
+    );
+  }
+
+  #block(record: UpRecord, own: string): Buffer {
+    // Two ids on one message would leave it to the hub which one counts, and an id beside an expectation is worse.
+    const headers = renameHeader(record.headers, 'Nats-Msg-Id', 'Petiole-Msg-Id');
+    const need = OWN_BYTES_MAX + headers.length;
+    if (need > this.#scratch.length) this.#scratch = Buffer.allocUnsafe(need);
+    let at = this.#scratch.write(own, 0, 'utf8');
+    if (headers.length > VERSION_LINE_BYTES) at += headers.copy(this.#scratch, at, headers.indexOf(10) + 1);
+    else at += this.#scratch.write('\r\n', at, 'latin1');
+    return this.#scratch.subarray(0, at);
+  }
+}

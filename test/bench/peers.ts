@@ -1,0 +1,72 @@
+import mqtt from 'mqtt';
+import { startMosquitto } from '../support/mosquitto.ts';
+import { startNatsServer } from '../support/nats-server.ts';
+import { countRanges, type Ranges } from '../support/ranges.ts';
+import { StreamAudit } from '../support/stream-audit.ts';
+import { waitFor } from '../support/wait-for.ts';
+import type { Collection, Contender } from './contender.ts';
+
+const QUEUE_CLIENT = { clientId: 'queue', clean: false, reconnectPeriod: 0, keepalive: 0 } as const;
+/** After the last message, to see what comes twice. */
+const SILENCE_MS = 500;
+/** A queue that gives nothing for this long has nothing more. */
+const STALL_MS = 10_000;
+
+export function natsServerPeer(binary: string, version: string, syncAlways: boolean): Contender {
+  return {
+    name: syncAlways ? 'nats sync always' : 'nats-server',
+    receipt: syncAlways
+      ? `fsynced (nats-server ${version})`
+      : `in the page cache, fsync within 2 minutes (nats-server ${version})`,
+    share: syncAlways ? 0.1 : 1,
+    async start(scope, dir) {
+      const server = await startNatsServer(scope, { binary, dir, mqtt: true, jetstream: { syncAlways } });
+      await openQueue(server.mqttPort);
+      return { mqttPort: server.mqttPort, pid: server.pid, collect: (acked) => drainQueue(server.mqttPort, acked) };
+    },
+  };
+}
+
+export function mosquittoPeer(version: string): Contender {
+  return {
+    name: 'mosquitto',
+    receipt: `in memory, saved every 30 minutes (mosquitto ${version}, persistence on)`,
+    share: 1,
+    async start(scope, dir) {
+      const broker = await startMosquitto(scope, {
+        persistence: true,
+        persistenceDir: dir,
+        extra: 'max_queued_messages 0',
+      });
+      await openQueue(broker.port);
+      return { mqttPort: broker.port, pid: broker.pid, collect: (acked) => drainQueue(broker.port, acked) };
+    },
+  };
+}
+
+/** A subscriber that goes away at once: without one these brokers would have nothing to keep. */
+async function openQueue(port: number): Promise<void> {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, QUEUE_CLIENT);
+  await client.subscribeAsync('bench/#', { qos: 1 });
+  await client.endAsync();
+}
+
+async function drainQueue(port: number, acked: Record<string, Ranges>): Promise<Collection> {
+  const expected = Object.values(acked).reduce((sum, ranges) => sum + countRanges(ranges), 0);
+  const audit = new StreamAudit('number');
+  const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, QUEUE_CLIENT);
+  let firstAtMs = 0;
+  let lastAtMs = performance.now();
+  client.on('message', (_topic, payload) => {
+    lastAtMs = performance.now();
+    if (firstAtMs === 0) firstAtMs = lastAtMs;
+    audit.add(payload, '');
+  });
+  const quiet = () => {
+    const silenceMs = performance.now() - lastAtMs;
+    return silenceMs > STALL_MS || (audit.messages >= expected && silenceMs > SILENCE_MS);
+  };
+  await waitFor('the queue to be empty', quiet, { timeoutMs: 300_000, intervalMs: 50 });
+  await client.endAsync();
+  return { report: audit.report(acked), rate: audit.messages / Math.max(0.001, (lastAtMs - firstAtMs) / 1000) };
+}

@@ -1,0 +1,98 @@
+export interface RowOptions {
+  /** Digits after the point; default 0. */
+  digits?: number;
+  /** What Petiole must reach. */
+  atLeast?: number;
+  atMost?: number;
+}
+
+interface Row {
+  label: string;
+  options: RowOptions;
+  cells: Map<string, number>;
+}
+
+const TARGET_OF = 'petiole';
+
+/** The one table of the benchmark: a row for each figure, a column for each contender, sections for the phases. */
+export class Sheet {
+  readonly #sections = new Map<string, Row[]>();
+  readonly #columns: string[] = [];
+
+  set(section: string, label: string, contender: string, value: number, options: RowOptions = {}): void {
+    if (!this.#columns.includes(contender)) this.#columns.push(contender);
+    const rows = this.#sections.get(section) ?? [];
+    this.#sections.set(section, rows);
+    let row = rows.find((known) => known.label === label);
+    if (row === undefined) {
+      row = { label, options, cells: new Map() };
+      rows.push(row);
+    }
+    row.cells.set(contender, value);
+  }
+
+  get(section: string, label: string, contender: string): number | undefined {
+    return this.#sections
+      .get(section)
+      ?.find((row) => row.label === label)
+      ?.cells.get(contender);
+  }
+
+  /** Rows of Petiole that miss what they must reach. */
+  missed(): string[] {
+    return [...this.#sections].flatMap(([section, rows]) =>
+      rows.filter((row) => verdict(row) === 'MISSED').map((row) => `${section}: ${row.label}`),
+    );
+  }
+
+  toString(): string {
+    const lines: string[][] = [['', ...this.#columns, 'must reach']];
+    for (const [section, rows] of this.#sections) {
+      lines.push([section]);
+      for (const row of rows) {
+        const cells = this.#columns.map((column) => format(row.cells.get(column), row.options.digits ?? 0));
+        lines.push([`  ${row.label}`, ...cells, target(row)]);
+      }
+    }
+    const widths = (lines[0] ?? []).map((_, column) =>
+      Math.max(...lines.map((line) => (line.length === 1 ? 0 : (line[column]?.length ?? 0)))),
+    );
+    return lines
+      .map((line) =>
+        line.length === 1
+          ? line[0]
+          : line
+              .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
+              .join('  '),
+      )
+      .join('\n');
+  }
+
+  toJSON(): unknown {
+    const sections = [...this.#sections].map(([section, rows]) => [
+      section,
+      Object.fromEntries(rows.map(({ label, cells }) => [label, Object.fromEntries(cells)])),
+    ]);
+    return Object.fromEntries(sections);
+  }
+}
+
+function format(value: number | undefined, digits: number): string {
+  if (value === undefined || Number.isNaN(value)) return '-';
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function verdict({ options: { atLeast, atMost }, cells }: Row): 'ok' | 'MISSED' | '' {
+  const value = cells.get(TARGET_OF);
+  if (value === undefined || (atLeast === undefined && atMost === undefined)) return '';
+  return value >= (atLeast ?? Number.NEGATIVE_INFINITY) && value <= (atMost ?? Number.POSITIVE_INFINITY)
+    ? 'ok'
+    : 'MISSED';
+}
+
+function target(row: Row): string {
+  const { atLeast, atMost, digits = 0 } = row.options;
+  if (atLeast !== undefined) return `>= ${format(atLeast, digits)} ${verdict(row)}`;
+  if (atMost !== undefined) return `<= ${format(atMost, digits)} ${verdict(row)}`;
+  return '';
+}

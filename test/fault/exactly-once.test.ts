@@ -1,0 +1,87 @@
+/**
+ * Goal: no PUBACKed message is lost and no record is stored twice or out of order, whatever is killed or cut; and the rig
+ * that says so would see it if it were not so. Method: the script exactly-once.ts with few faults and fixed seeds, on the
+ * build as it is and on builds that break the promise. `npm run test:fault:full` runs it at length.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { BreakName } from '../support/broken-build.ts';
+import { Child } from '../support/child.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
+import { procedures } from './rig.ts';
+
+const SCRIPT = join(import.meta.dirname, 'exactly-once.ts');
+const TIMEOUT_MS = 300_000;
+
+interface Faults {
+  messages?: number;
+  kills?: number;
+  outages?: number;
+  cuts?: number;
+}
+
+interface Outcome {
+  code: number | null;
+  text: string;
+  /** The number in the row of the table that begins with `what`. */
+  count(what: string): number;
+}
+
+/** What is not given is left out. */
+async function runRig(scope: Scope, { messages = 0, kills = 0, outages = 0, cuts = 0 }: Faults, ...more: string[]) {
+  const counts = ['--messages', messages, '--kills', kills, '--outages', outages, '--cuts', cuts].map(String);
+  const child = new Child(process.execPath, [SCRIPT, ...counts, ...more]);
+  atEnd(scope, async () => {
+    await child.kill();
+  });
+  const { code } = await child.exited;
+  const text = child.lines.join('\n');
+  const outcome: Outcome = {
+    code,
+    text,
+    count: (what) => {
+      const row = child.lines.find((line) => line.startsWith(what));
+      assert.ok(row, `the table has a row "${what}":\n${text}`);
+      return Number(row.slice(what.length).trim().replaceAll(',', ''));
+    },
+  };
+  return outcome;
+}
+
+// Mostly waits: for boxes and hubs to start, and between attempts to reconnect.
+describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
+  procedures.forEach((procedure, index) => {
+    it(`${procedure}: kept through kills, an outage and cut links`, async (scope) => {
+      const faults = { messages: 20_000, kills: 5, outages: 1, cuts: 4 };
+      const { code, text, count } = await runRig(scope, faults, '--procedure', procedure, '--seed', String(index + 1));
+      assert.equal(code, 0, text);
+      assert.ok(count('PUBACKed') > faults.messages, text);
+      assert.ok(count('sent again by the senders') > 0, 'the kills hit publishes under way');
+      assert.ok(count('in the stream') >= count('PUBACKed'), text);
+    });
+  });
+
+  const broken: [build: BreakName, procedure: string, faults: Faults, fault: string][] = [
+    ['early-ack', 'read-back', { messages: 40_000, kills: 12 }, 'lost'],
+    ['no-reconcile', 'read-back', { cuts: 1 }, 'duplicated by record id'],
+    ['no-reconcile', 'own', { cuts: 1 }, 'duplicated by record id'],
+    ['early-trim', 'read-back', { cuts: 2 }, 'lost'],
+  ];
+  for (const [build, procedure, faults, fault] of broken) {
+    it(`${procedure}: a build with ${build} is caught: ${fault}`, async (scope) => {
+      const { code, text, count } = await runRig(
+        scope,
+        faults,
+        '--procedure',
+        procedure,
+        '--break',
+        build,
+        '--seed',
+        '7',
+      );
+      assert.equal(code, 1, text);
+      assert.ok(count(fault) > 0, text);
+    });
+  }
+});

@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Child } from '../support/child.ts';
+import { tempDir } from '../support/temp.ts';
+
+test('the benchmark runs in small, and finds every message at the hub', async (t) => {
+  const file = join(tempDir(t, 'bench'), 'figures.json');
+  const args = ['--quick', '--no-peers', '--only', 'ingest-50', '--only', 'drain', '--json', file];
+  const bench = new Child(process.execPath, [join(import.meta.dirname, '../bench/bench.ts'), ...args]);
+  t.after(() => bench.kill());
+  const { code } = await bench.exited;
+  assert.equal(code, 0, bench.lines.join('\n'));
+  const figures = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, { petiole?: number }>>;
+  const sections = Object.values(figures);
+  assert.equal(sections.length, 3);
+  for (const rows of sections) {
+    assert.ok((rows['messages/s']?.petiole ?? 0) > 0);
+    assert.equal(rows.lost?.petiole, 0);
+    assert.equal(rows.duplicated?.petiole, 0);
+  }
+});

@@ -1,0 +1,72 @@
+/** Run by `npm test` before the tests: makes sure that the system programs which they start are there. */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+
+/** Program → Debian package. */
+const programs = {
+  'nats-server': 'nats-server',
+  mosquitto: 'mosquitto',
+  mosquitto_pub: 'mosquitto-clients',
+  mosquitto_sub: 'mosquitto-clients',
+  strace: 'strace',
+  openssl: 'openssl',
+  chromium: 'chromium',
+} as const;
+
+const ATTEMPTS_MAX = 2;
+const INSTALL_TIMEOUT_MS = 10 * 60_000;
+
+// Servers live in /usr/sbin, which the PATH of an ordinary user may lack.
+const folders = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function missing(): string[] {
+  const absent = Object.entries(programs).filter(
+    ([name]) => !folders.some((folder) => isExecutable(join(folder, name))),
+  );
+  return [...new Set(absent.map(([, debianPackage]) => debianPackage))];
+}
+
+/** What to put before apt-get: nothing for root, sudo where it asks nothing, undefined where we may not. */
+function privilege(): string[] | undefined {
+  if (process.getuid?.() === 0) return [];
+  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' });
+  return sudo.status === 0 ? ['sudo', '-n'] : undefined;
+}
+
+function run(command: readonly string[]): boolean {
+  const [file = '', ...args] = command;
+  console.error(`setup: ${command.join(' ')}`);
+  // All output to stderr, so that stdout is the test runner's alone.
+  const { status } = spawnSync(file, args, { stdio: ['ignore', 2, 2], timeout: INSTALL_TIMEOUT_MS });
+  return status === 0;
+}
+
+function install(packages: readonly string[], prefix: readonly string[]): void {
+  const apt = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX && missing().length > 0; attempt++) {
+    run([...apt, 'update', '-qq']);
+    run([...apt, 'install', '-y', '-qq', '--no-install-recommends', ...packages]);
+  }
+}
+
+const packages = missing();
+if (packages.length > 0) {
+  const command = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+  const prefix = isExecutable('/usr/bin/apt-get') ? privilege() : undefined;
+  if (prefix !== undefined) install(packages, prefix);
+  const absent = missing();
+  if (absent.length > 0) {
+    console.error(`setup: the tests need these Debian packages: ${absent.join(' ')}\nInstall them with:\n  ${command}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { type Log, silentLog } from '../../src/core/log.ts';
+import { LeafLink } from '../../src/nats/leaf-link.ts';
+import { Journal, type JournalLane } from '../../src/store/journal.ts';
+import { Forwarder, type LaneUpStatus } from '../../src/upstream/forwarder.ts';
+import { journalOptions, message, produce } from './journal.ts';
+import { atEnd, type Scope } from './scope.ts';
+import { tempDir } from './temp.ts';
+import { type WaitOptions, waitFor } from './wait-for.ts';
+
+export interface UplinkLane extends Partial<JournalLane> {
+  priority?: number;
+  stream?: { name: string; own: boolean };
+}
+
+export interface UplinkOptions {
+  leafUrl: string;
+  folder: string;
+  lanes?: UplinkLane[];
+  window?: number;
+  ackTimeoutMs?: number;
+  limit?: { messagesPerSecond: number; bytesPerSecond: number };
+  user?: string;
+  password?: string;
+  reserveBytes?: number;
+}
+
+/** Reconnects at once, so that a test of many cuts is quick. */
+const BACKOFF = { firstMs: 20, maxMs: 60 };
+
+/** The way up without an edge: journal, forwarder and leaf link, wired as the gateway wires them. */
+export class Uplink {
+  readonly journal: Journal;
+  readonly link: LeafLink;
+  readonly folder: string;
+  readonly #options: UplinkOptions;
+  readonly #inboxPrefix = `_INBOX.box.${randomBytes(6).toString('hex')}`;
+  readonly #log: Log;
+  #forwarder: Forwarder | null = null;
+
+  constructor(options: UplinkOptions, log: Log = silentLog) {
+    this.#options = options;
+    this.#log = log;
+    const { folder, lanes = [{}], reserveBytes = 0 } = options;
+    this.folder = folder;
+    this.journal = new Journal(journalOptions({ folder, lanes, reserveBytes }), log);
+    this.link = new LeafLink(
+      {
+        name: 'box',
+        serverId: `N${'A'.repeat(55)}`,
+        urls: [options.leafUrl],
+        user: options.user ?? null,
+        password: options.password ?? null,
+        token: null,
+        tls: { ca: null, cert: null, key: null },
+        pingIntervalMs: 5_000,
+        connectTimeoutMs: 2_000,
+        inboxPrefix: this.#inboxPrefix,
+        backoff: BACKOFF,
+      },
+      {
+        up: (hub) => {
+          this.journal.declaring = true;
+          this.#forwarder?.linkUp(hub);
+        },
+        down: () => {
+          this.journal.declaring = false;
+          this.#forwarder?.linkDown();
+        },
+        message: () => {},
+        inbox: (token, headers, payload) => this.#forwarder?.answer(token, headers, payload),
+        interestChanged: () => this.#forwarder?.hubChanged(),
+        drained: () => this.#forwarder?.drained(),
+      },
+      log,
+    );
+  }
+
+  /** `linked: false` leaves the link down until `connect()`. */
+  async start({ linked = true } = {}): Promise<void> {
+    await this.journal.start();
+    const { lanes = [{}], window = 1000, ackTimeoutMs = 2_000, limit } = this.#options;
+    this.#forwarder = new Forwarder(
+      {
+        gateway: 'box',
+        inboxPrefix: this.#inboxPrefix,
+        lanes: this.journal.laneNames.map((name, index) => {
+          const lane = lanes[index];
+          const subjects = [...(lane?.subjects ?? ['>'])];
+          return { index, name, subjects, priority: lane?.priority ?? 5, stream: lane?.stream ?? null };
+        }),
+        window,
+        ackTimeoutMs,
+        limit: limit ?? { messagesPerSecond: 0, bytesPerSecond: 0 },
+      },
+      { hub: this.link, records: this.journal, served: () => [] },
+      this.#log,
+    );
+    await this.#forwarder.start();
+    if (linked) await this.connect();
+  }
+
+  async connect(): Promise<void> {
+    await this.link.start();
+  }
+
+  /** Appends `count` records whose payloads are the numbers from `first`; resolves once all are committed. */
+  async produce(count: number, subject: string | ((n: number) => string), { first = 1, lane = 0 } = {}): Promise<void> {
+    const of = typeof subject === 'string' ? () => subject : subject;
+    const { refused } = await produce(this.journal, lane, count, (n) => message(of(n), String(n)), { first });
+    if (refused[0]) throw refused[0].error;
+  }
+
+  status(lane = 0): LaneUpStatus {
+    const status = this.#forwarder?.status()[lane];
+    if (!status) throw new Error(`there is no lane ${lane}`);
+    return status;
+  }
+
+  cursor(lane = 0): number {
+    return this.journal.resume(lane).cursor;
+  }
+
+  /** Waits until everything that the lane has now is acknowledged. */
+  async drained(lane = 0, options: WaitOptions = {}): Promise<void> {
+    const reached = () => this.cursor(lane) === this.journal.resume(lane).lastSequence;
+    await waitFor('the lane to drain', reached, { timeoutMs: 30_000, ...options }).catch((error: unknown) => {
+      const { reason, state } = this.status(lane);
+      const { lastSequence } = this.journal.resume(lane);
+      throw new Error(`${state} at ${this.cursor(lane)} of ${lastSequence}: ${reason?.message}`, { cause: error });
+    });
+  }
+
+  async blocked(code: string, lane = 0): Promise<LaneUpStatus> {
+    await waitFor(`the lane to say ${code}`, () => this.status(lane).reason?.code === code, { timeoutMs: 15_000 });
+    return this.status(lane);
+  }
+
+  async stop(): Promise<void> {
+    await this.#forwarder?.stop();
+    await this.link.stop();
+    await this.journal.stop();
+  }
+}
+
+/** An uplink that is stopped when the scope ends. */
+export async function startUplink(
+  scope: Scope,
+  options: Omit<UplinkOptions, 'folder'> & { folder?: string; linked?: boolean },
+): Promise<Uplink> {
+  const { linked = true, ...rest } = options;
+  const uplink = new Uplink({ ...rest, folder: options.folder ?? tempDir(scope, 'uplink') });
+  atEnd(scope, () => uplink.stop());
+  await uplink.start({ linked });
+  return uplink;
+}
