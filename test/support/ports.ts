@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 /**
  * Below the kernel's ephemeral range (32768 and up): a port of a server that is down for a moment can then neither be
@@ -6,24 +6,45 @@ import { createServer } from 'node:net';
  */
 const PORT_MIN = 16_384;
 const PORT_MAX = 32_767;
-const ATTEMPTS_MAX = 50;
-/** Every process draws from a stretch of its own: a server that is down for a moment keeps its port from the others. */
-const STRETCH = 256;
-const FIRST = PORT_MIN + (process.pid % ((PORT_MAX - PORT_MIN + 1) / STRETCH)) * STRETCH;
+/** Every process has a stretch of its own: a server that is down for a moment keeps its port from the other processes. */
+const STRETCH = 128;
+const STRETCHES = (PORT_MAX - PORT_MIN + 1) / STRETCH;
 
-/** A free TCP port on loopback, drawn at random from the stretch of this process. */
+/** The stretch is ours while we listen on its first port; the kernel gives it back, however this process ends. */
+let stretch: Promise<number> | undefined;
+let handedOut = 0;
+
+/**
+ * A TCP port on loopback that nobody listens on. Ports go round the stretch, so that one which was handed out but is not
+ * listened on yet, or not for a moment, does not come again for a long time.
+ */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const port = FIRST + Math.floor(Math.random() * STRETCH);
-    if (await isFree(host, port)) return port;
+  stretch ??= claim();
+  const first = await stretch;
+  for (let attempt = 1; attempt < STRETCH; attempt++) {
+    const port = first + 1 + (handedOut++ % (STRETCH - 1));
+    const probe = await listen(host, port);
+    if (probe === undefined) continue;
+    await new Promise((resolve) => probe.close(resolve));
+    return port;
   }
-  throw new Error(`no free port on ${host} after ${ATTEMPTS_MAX} attempts`);
+  throw new Error(`no free port on ${host} from ${first} on`);
 }
 
-function isFree(host: string, port: number): Promise<boolean> {
+async function claim(): Promise<number> {
+  for (let turn = 0; turn < STRETCHES; turn++) {
+    const first = PORT_MIN + ((process.pid + turn) % STRETCHES) * STRETCH;
+    const held = await listen('127.0.0.1', first);
+    held?.unref();
+    if (held !== undefined) return first;
+  }
+  throw new Error(`all ${STRETCHES} stretches of ports are in use`);
+}
+
+function listen(host: string, port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', () => resolve(undefined));
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
 }
