@@ -12,8 +12,10 @@ import type { LeafLink } from './nats/leaf-link.ts';
 import type { LeafListener } from './nats/leaf-types.ts';
 import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
 import { problems } from './ops/health.ts';
+import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
+import { summary } from './ops/summary.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
@@ -49,6 +51,7 @@ export class Gateway implements Service {
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
   readonly #status: StatusServer | null;
+  readonly #manager: ServiceManager;
   readonly #startedAtMs = Date.now();
   #nats: ClientPort | null = null;
   #link: LeafLink | null = null;
@@ -86,6 +89,22 @@ export class Gateway implements Service {
     this.#status = config.status
       ? new StatusServer({ ...config.status, snapshot: () => this.status(), log: log.child({ part: 'status' }) })
       : null;
+    this.#manager = new ServiceManager({
+      env: process.env,
+      sentence: () => summary(this.status()),
+      probes: () => this.#probes(),
+      log: log.child({ part: 'watchdog' }),
+    });
+  }
+
+  /** What must answer for the box to be alive: a hub that is away is not one of them. */
+  #probes(): ReadonlyMap<string, () => Promise<void>> {
+    const { mqtt, nats, status } = this.listeners;
+    const probes = new Map([['the writer thread', () => this.#journal.answers()]]);
+    for (const { host, port } of [...mqtt, nats, status].filter((address) => address !== null)) {
+      probes.set(`${host}:${port}`, () => accepts(reachable(host), port));
+    }
+    return probes;
   }
 
   /** Rejects with the GatewayError of the first part that can't start; what had started is stopped again. */
@@ -101,6 +120,7 @@ export class Gateway implements Service {
       await this.#nats?.start();
       await this.#status?.start();
       this.#sampling = setInterval(() => this.#rates.sample(this.#journal.status().lanes, performance.now()), RATES_MS);
+      await this.#manager.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -109,6 +129,7 @@ export class Gateway implements Service {
 
   readonly stop = once(async () => {
     clearInterval(this.#sampling);
+    await this.#manager.stop();
     await this.#status?.stop();
     await this.#nats?.stop();
     await this.#mqtt.stop();
@@ -279,6 +300,11 @@ function lanesOf(config: Config): JournalLane[] {
 
 function ledgerSubject(config: Config): string {
   return `petiole.${config.gateway.name}.ledger`;
+}
+
+/** Where we reach ourselves: a wildcard address is no destination. */
+function reachable(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
 }
 
 /** Stable for a gateway name and shaped like a server's public key, which hubs show in their monitoring. */

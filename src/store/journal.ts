@@ -87,6 +87,7 @@ export class Journal implements Service {
   #store: StoreState | null = null;
   #nextRead = 1;
   #scheduled = false;
+  #asking: (() => void)[] = [];
   #stopping = false;
   #stopped: (() => void) | null = null;
   #commits = 0;
@@ -236,6 +237,7 @@ export class Journal implements Service {
       case 'state':
         this.#store = reply.store;
         this.#takeStates(reply.lanes);
+        for (const answered of this.#asking.splice(0)) answered();
         return;
       case 'retained':
         this.retained?.load(bufferOf(reply.chunk));
@@ -380,6 +382,14 @@ export class Journal implements Service {
 
   #post(request: Request, transfer: ArrayBuffer[] = []): void {
     this.#worker?.postMessage(request, transfer);
+  }
+
+  /** Resolves once the writer thread has answered, behind the commit that it is busy with: a watchdog asks. */
+  answers(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#asking.push(resolve);
+      this.#post({ kind: 'state' });
+    });
   }
 
   readonly stop = once(async () => {

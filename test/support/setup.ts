@@ -11,6 +11,8 @@ const programs = {
   mosquitto_sub: 'mosquitto-clients',
   strace: 'strace',
   openssl: 'openssl',
+  python3: 'python3',
+  'systemd-notify': 'systemd',
   chromium: 'chromium',
 } as const;
 
