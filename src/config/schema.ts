@@ -25,8 +25,8 @@ const URLS_MAX = 16;
 const gateway = field.map({
   /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
   name: v.optional(field.name(), () => safeToken(hostname())),
-  /** The folder of the journal. */
-  data: v.optional(field.path(), './data'),
+  /** The folder of the journal. Under systemd that is the unit's StateDirectory. */
+  data: v.optional(field.path(), () => process.env.STATE_DIRECTORY ?? './data'),
 });
 
 const log = field.map({

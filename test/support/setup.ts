@@ -13,6 +13,7 @@ const programs = {
   openssl: 'openssl',
   python3: 'python3',
   'systemd-notify': 'systemd',
+  'systemd-sysusers': 'systemd',
   chromium: 'chromium',
 } as const;
 
