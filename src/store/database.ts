@@ -3,6 +3,8 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, stat
 import { dirname, join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
+import { migrate } from './migrations.ts';
+import { sqliteCode, storeError, unreadable } from './store-error.ts';
 
 /**
  * Opens the one SQLite file. WAL with `synchronous=FULL`: a commit returns after fsync of the WAL, and a power cut
@@ -15,63 +17,6 @@ const FILE = 'petiole.db';
 const CHECKPOINT_PAGES = 2048;
 /** Page cache of the writer, in KiB: the interior pages and the freelist of a large store fit. */
 const CACHE_KIB = 2048;
-
-/** Numbered migrations; `user_version` is how many have run. Each leaves a store that the release before can read. */
-const migrations: readonly string[] = [
-  `
-  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-  CREATE TABLE lane (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    last_sequence INTEGER NOT NULL DEFAULT 0,
-    cursor INTEGER NOT NULL DEFAULT 0,
-    evicted INTEGER NOT NULL DEFAULT 0,
-    expired INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0
-  );
-  -- id is the lane in the high bits and the first sequence in the low ones (see lanes.ts).
-  CREATE TABLE batch (
-    id INTEGER PRIMARY KEY,
-    count INTEGER NOT NULL,
-    newest_ms INTEGER NOT NULL,
-    crc INTEGER NOT NULL,
-    codec INTEGER NOT NULL,
-    data BLOB NOT NULL
-  );
-  CREATE TABLE position (
-    lane INTEGER NOT NULL,
-    stream TEXT NOT NULL,
-    created TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    PRIMARY KEY (lane, stream)
-  ) WITHOUT ROWID;
-  CREATE TABLE ledger (
-    id INTEGER PRIMARY KEY,
-    lane TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    first INTEGER,
-    last INTEGER,
-    at_ms INTEGER NOT NULL,
-    detail TEXT NOT NULL,
-    declared INTEGER NOT NULL DEFAULT 0
-  );
-  CREATE INDEX ledger_undeclared ON ledger (id) WHERE declared = 0;
-  `,
-  `
-  -- A rowid table: payloads may be large, and a new value of a known subject leaves the index alone.
-  CREATE TABLE retained (
-    subject TEXT PRIMARY KEY,
-    headers BLOB NOT NULL,
-    payload BLOB NOT NULL,
-    qos INTEGER NOT NULL,
-    client TEXT NOT NULL,
-    at_ms INTEGER NOT NULL,
-    -- 0: it does not expire.
-    expires_ms INTEGER NOT NULL
-  );
-  `,
-];
 
 export interface OpenStore<T> {
   db: Database.Database;
@@ -127,10 +72,6 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? -1;
 }
 
-function unreadable(why: string): Error {
-  return Object.assign(new Error(why), { code: 'STORE_UNREADABLE' });
-}
-
 function openFile<T>(
   path: string,
   load: (db: Database.Database) => T,
@@ -154,19 +95,6 @@ function openFile<T>(
   } catch (error) {
     db.close();
     throw error;
-  }
-}
-
-function migrate(db: Database.Database): void {
-  const version = Number(db.pragma('user_version', { simple: true }));
-  if (version > migrations.length + 1) {
-    throw unreadable(`the store has version ${version}, this release knows ${migrations.length}`);
-  }
-  for (let next = version; next < migrations.length; next++) {
-    db.exec('BEGIN IMMEDIATE');
-    db.exec(migrations[next] ?? '');
-    db.pragma(`user_version = ${next + 1}`);
-    db.exec('COMMIT');
   }
 }
 
@@ -212,27 +140,4 @@ export function spaceOf(folder: string): { fileBytes: number; freeBytes: number 
   for (const suffix of ['', '-wal']) fileBytes += Math.max(0, sizeOf(join(folder, FILE) + suffix));
   const { bavail, bsize } = statfsSync(folder);
   return { fileBytes, freeBytes: bavail * bsize };
-}
-
-function sqliteCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
-/** The folder is not one, or is not ours to write. */
-const UNUSABLE = /^(EACCES|EPERM|EROFS|EEXIST|ENOENT|ENOTDIR|SQLITE_(READONLY|CANTOPEN|PERM).*)$/;
-
-/** What SQLite or the file system says, in the words of the catalogue. */
-export function storeError(error: unknown, what: string): GatewayError {
-  const code = sqliteCode(error);
-  const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT') {
-    return new GatewayError('disk_full', message, {
-      cause: error,
-      hint: 'free space on the disk of gateway.data, or lower the max_bytes of the lanes',
-    });
-  }
-  const hint = UNUSABLE.test(code)
-    ? 'gateway.data must be a folder that the user running the box may write to'
-    : 'see the kernel log for errors of the disk or card';
-  return new GatewayError('store_failed', message, { cause: error, hint });
 }

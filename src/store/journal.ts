@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { Worker } from 'node:worker_threads';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Message } from '../core/message.ts';
@@ -10,14 +9,11 @@ import { Gathering } from './gathering.ts';
 import { LaneMatch, type LaneRule } from './lane-match.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type {
-  BatchResult,
-  CommitBatch,
   LaneSettings,
   LaneState,
   Loss,
   Position,
   Reply,
-  Request,
   StoreFailure,
   StoreState,
   Watermark,
@@ -25,6 +21,8 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchReader } from './record.ts';
 import { Retained } from './retained.ts';
+import { type Tail, Tails } from './tails.ts';
+import { type Ready, WriterThread } from './writer-thread.ts';
 
 /**
  * The journal's face on the main thread. Messages that arrive while a commit runs gather in memory, one packed batch per
@@ -38,8 +36,6 @@ import { Retained } from './retained.ts';
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 /** A lane's batch is at most this share of the lane, so that a small one can still drop its oldest. */
 const BATCH_SHARE = 16;
-/** A committed batch is copied where it fills less than this share of its buffer, so that a reader holds little memory. */
-const COPY_SHARE = 4;
 /** Bytes of one read. */
 const READ_BYTES = 256 * 1024;
 /** How often losses are put into the journal for the hub to hear, and lagging cursors are looked at. */
@@ -51,16 +47,6 @@ export interface JournalOptions extends Omit<WriterSettings, 'lanes'> {
   readonly lanes: readonly JournalLane[];
 }
 
-/** A lane's reader: it gets committed records from memory while it stands at the end of the lane. */
-export interface Tail {
-  /** Asked when a commit is sent off: the number of its session where the reader stands at the end and has room, else 0. */
-  wants(): number;
-  /** The committed batch, and the session that wanted it; the reader calls its `done()` when it is through. */
-  take(batch: BatchReader, session: number): void;
-  /** The lane has grown, or its cursor is on disk. */
-  more(): void;
-}
-
 /** What a read gives: up to `end` the lane has nothing but these batches. */
 export interface Stretch {
   batches: BatchReader[];
@@ -70,26 +56,22 @@ export interface Stretch {
 export class Journal implements Service {
   /** Null where retained messages are off. */
   readonly retained: Retained | null;
-  readonly #options: JournalOptions;
   readonly #log: Log;
   readonly #match: LaneMatch;
   #lanes: LaneState[] = [];
   #cursors = new Cursors([], 0);
-  readonly #tails = new Map<number, Tail>();
-  readonly #reads = new Map<number, { lane: number; resolve(stretch: Stretch): void }>();
+  readonly #tails = new Tails();
   readonly #latency = new LatencyWindow();
   #gathering: Gathering;
   #committing: { gathering: Gathering; watermarks: Watermark[] } | null = null;
   /** Who waits for a position to be on disk. */
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
-  #worker: Worker | null = null;
+  readonly #writer: WriterThread;
   #epoch = '';
   #store: StoreState | null = null;
-  #nextRead = 1;
   #scheduled = false;
   #asking: (() => void)[] = [];
   #stopping = false;
-  #stopped: (() => void) | null = null;
   #commits = 0;
   #failure: StoreFailure | null = null;
   #turn: NodeJS.Timeout | undefined;
@@ -97,9 +79,9 @@ export class Journal implements Service {
   declaring = false;
 
   constructor(options: JournalOptions, log: Log) {
-    this.#options = options;
     this.#log = log;
     this.#match = new LaneMatch(options.lanes);
+    this.#writer = new WriterThread(options, (reply) => this.#receive(reply), log);
     const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
     this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
     this.retained = options.retained
@@ -122,45 +104,15 @@ export class Journal implements Service {
 
   /** Opens the store. Rejects with store_locked, store_failed or disk_full. */
   async start(): Promise<void> {
-    const file = import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js';
-    const worker = new Worker(new URL(file, import.meta.url), {
-      name: 'writer',
-      workerData: this.#options,
-      // The writer keeps no records: its heap is statements and a few buffers.
-      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 48 },
-    });
-    try {
-      await this.#opened(worker);
-    } catch (error) {
-      await worker.terminate();
-      throw error;
-    }
-    this.#worker = worker;
+    this.#ready(await this.#writer.start());
     this.#turn = setInterval(() => {
-      if (this.declaring && (this.#store?.undeclared ?? 0) > 0) this.#post({ kind: 'declare' });
+      if (this.declaring && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
       this.retained?.sweep(Date.now());
       this.#flush();
     }, TURN_MS);
   }
 
-  #opened(worker: Worker): Promise<void> {
-    return new Promise((resolve, reject) => {
-      worker.once('error', reject);
-      worker.on('message', (reply: Reply) => {
-        if (reply.kind === 'ready') {
-          worker.removeListener('error', reject);
-          worker.on('error', (error) => this.#fatal(error));
-          this.#ready(reply);
-          resolve();
-        } else if (reply.kind === 'failed') {
-          const { code, message, hint } = reply.failure;
-          reject(new GatewayError(code, message, { hint, retriable: false }));
-        } else this.#receive(reply);
-      });
-    });
-  }
-
-  #ready({ epoch, store, lanes, watermarks, retainedLeft, note }: Extract<Reply, { kind: 'ready' }>): void {
+  #ready({ epoch, store, lanes, watermarks, retainedLeft, note }: Ready): void {
     this.#epoch = epoch;
     this.#store = store;
     this.#lanes = lanes;
@@ -170,12 +122,6 @@ export class Journal implements Service {
     this.retained?.leave(retainedLeft);
     const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
     this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
-  }
-
-  /** A mistake of ours on the writer thread ends the process; the supervisor starts it anew on a consistent store. */
-  #fatal(error: unknown): never {
-    this.#log.fatal({ err: error }, 'the writer thread failed');
-    throw error;
   }
 
   laneOf(message: Message): number {
@@ -212,27 +158,24 @@ export class Journal implements Service {
 
   /** Sends off what has gathered; one commit at a time. */
   #flush(): void {
-    if (this.#committing || !this.#worker) return;
+    if (this.#committing || !this.#writer.started) return;
     const isFull = this.#gathering.count > 0 || (this.retained?.isChanged ?? false);
     const watermarks = this.#cursors.due(isFull, performance.now());
     if (!isFull && watermarks.length === 0) return;
     const gathering = this.#gathering;
     this.#committing = { gathering, watermarks };
     this.#gathering = gathering.successor();
-    const batches = gathering.batches((lane) => this.#tails.get(lane)?.wants() ?? 0);
+    const batches = gathering.batches((lane) => this.#tails.wants(lane));
     const retained = this.retained?.takeChanges() ?? null;
     const transfer = batches.map(({ buffer }) => buffer.buffer as ArrayBuffer);
     if (retained) transfer.push(retained.buffer as ArrayBuffer);
-    this.#post({ kind: 'commit', batches, watermarks, retained }, transfer);
+    this.#writer.post({ kind: 'commit', batches, watermarks, retained }, transfer);
   }
 
   #receive(reply: Reply): void {
     switch (reply.kind) {
       case 'committed':
         this.#committed(reply);
-        return;
-      case 'blobs':
-        this.#serveRead(reply);
         return;
       case 'state':
         this.#store = reply.store;
@@ -242,22 +185,11 @@ export class Journal implements Service {
       case 'retained':
         this.retained?.load(bufferOf(reply.chunk));
         return;
-      case 'stopped':
-        this.#stopped?.();
-        return;
+      case 'blobs':
       case 'ready':
       case 'failed':
-        assert.fail(`the writer says ${reply.kind} once`);
+        assert.fail(`${reply.kind} goes to who asked`);
     }
-  }
-
-  #serveRead({ id, blobs, end }: Extract<Reply, { kind: 'blobs' }>): void {
-    const read = this.#reads.get(id);
-    assert(read);
-    this.#reads.delete(id);
-    if (blobs.length === 0 && this.#cursors.urge(read.lane)) this.#schedule();
-    const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
-    read.resolve({ batches, end });
   }
 
   #committed({ results, batches, lanes, commitMs, failure }: Extract<Reply, { kind: 'committed' }>): void {
@@ -276,7 +208,7 @@ export class Journal implements Service {
     this.#latency.add(commitMs);
     gathering.settle(results);
     batches.forEach((batch, index) => {
-      this.#hand(batch, results[index]);
+      this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
     });
     this.#takeStates(lanes);
     for (const { resolve, reject } of placing) {
@@ -285,23 +217,6 @@ export class Journal implements Service {
     }
     // After a failure it waits for the next message or turn: a full disk does not change within a loop.
     if (!failure) this.#flush();
-  }
-
-  /** To the lane's reader, which is spared the way over the disk; or the buffer goes back at once. */
-  #hand({ lane, reader, count, length, buffer: bytes }: CommitBatch, result: BatchResult | undefined): void {
-    const buffer = Buffer.from(bytes.buffer);
-    const recycle = () => this.#gathering.recycle(buffer);
-    if (!result?.handed) {
-      recycle();
-      return;
-    }
-    const used = buffer.subarray(0, length);
-    const sparse = length * COPY_SHARE < buffer.length;
-    const batch = sparse
-      ? new BatchReader(Buffer.from(used), result.first, count)
-      : new BatchReader(used, result.first, count, recycle);
-    if (sparse) recycle();
-    this.#tails.get(lane)?.take(batch, reader);
   }
 
   #note(failure: StoreFailure | null): void {
@@ -316,24 +231,20 @@ export class Journal implements Service {
     states.forEach(({ persistedCursor }, lane) => {
       this.#cursors.persisted(lane, persistedCursor);
     });
-    for (const [lane, tail] of this.#tails) {
-      const [now, then] = [states[lane], before[lane]];
-      if (now?.lastSequence !== then?.lastSequence || now?.persistedCursor !== then?.persistedCursor) tail.more();
-    }
+    this.#tails.changed(before, states);
   }
 
   /** Declares who reads a lane's records as they are committed. */
   follow(lane: number, tail: Tail): void {
-    this.#tails.set(lane, tail);
+    this.#tails.follow(lane, tail);
   }
 
   /** Batches behind `after`, oldest first; none at the end of the lane, or of what may be in doubt at once. */
-  read(lane: number, after: number): Promise<Stretch> {
-    return new Promise((resolve) => {
-      const id = this.#nextRead++;
-      this.#reads.set(id, { lane, resolve });
-      this.#post({ kind: 'read', id, lane, after, bytesMax: READ_BYTES });
-    });
+  async read(lane: number, after: number): Promise<Stretch> {
+    const { blobs, end } = await this.#writer.ask('blobs', { kind: 'read', lane, after, bytesMax: READ_BYTES });
+    if (blobs.length === 0 && this.#cursors.urge(lane)) this.#schedule();
+    const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
+    return { batches, end };
   }
 
   /** Where a lane stands with the hub. */
@@ -372,7 +283,7 @@ export class Journal implements Service {
 
   /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */
   release(lane: number, end: number): void {
-    this.#post({ kind: 'release', lane, end });
+    this.#writer.post({ kind: 'release', lane, end });
   }
 
   /** A record that the hub will never take: it is in the ledger once the cursor, on disk, has passed it. */
@@ -380,32 +291,22 @@ export class Journal implements Service {
     this.#cursors.lose(loss);
   }
 
-  #post(request: Request, transfer: ArrayBuffer[] = []): void {
-    this.#worker?.postMessage(request, transfer);
-  }
-
   /** Resolves once the writer thread has answered, behind the commit that it is busy with: a watchdog asks. */
   answers(): Promise<void> {
     return new Promise((resolve) => {
       this.#asking.push(resolve);
-      this.#post({ kind: 'state' });
+      this.#writer.post({ kind: 'state' });
     });
   }
 
   readonly stop = once(async () => {
     clearInterval(this.#turn);
-    if (!this.#worker) return;
+    if (!this.#writer.started) return;
     this.#stopping = true;
     while (this.#committing || this.#gathering.count > 0) await this.#afterCommit().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
     if (this.retained?.isChanged) await this.#afterCommit().catch(() => undefined);
-    const stopped = new Promise<void>((resolve) => {
-      this.#stopped = resolve;
-      this.#worker?.once('exit', () => resolve());
-    });
-    this.#post({ kind: 'stop', watermarks: this.#cursors.all(performance.now()) });
-    await stopped;
-    await this.#worker.terminate();
+    await this.#writer.stop({ kind: 'stop', watermarks: this.#cursors.all(performance.now()) });
   });
 
   status(): JournalStatus {

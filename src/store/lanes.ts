@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
-import { DoubtWindow, type Span } from './doubt-window.ts';
+import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
+import type { Span } from './doubt-window.ts';
+import { type Lane, LaneTable } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
 import type {
   BatchResult,
   CommitBatch,
   LaneSettings,
   LaneState,
-  Position,
   ReadBlob,
   StoreFailure,
   Watermark,
@@ -18,41 +18,10 @@ import type {
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
  * two commits. Whole batches are appended, trimmed once the hub has acknowledged them, evicted and expired.
  */
-
-/** Lane and first sequence share the row id, so that a lane is one range of the table. */
-const LANE_STRIDE = 2 ** 44;
-/** LANE_STRIDE * 512 is the largest safe integer. */
-export const LANES_MAX = 500;
-/** What a row costs besides its blob. */
-const ROW_BYTES = 48;
-
-interface Lane {
-  readonly id: number;
-  readonly settings: LaneSettings;
-  lastSequence: number;
-  cursor: number;
-  /** Records in the batches that are kept; those up to the cursor are counted too. */
-  records: number;
-  bytes: number;
-  /** First sequence and time of the oldest batch, 0 when the lane is empty. */
-  oldestFirst: number;
-  oldestMs: number;
-  doubt: DoubtWindow;
-  evicted: number;
-  expired: number;
-  refused: number;
-}
-
-interface BatchRow {
-  id: number;
-  count: number;
-  newest_ms: number;
-  size: number;
-}
-
 export class Lanes {
-  readonly #db: Database.Database;
   readonly #ledger: Ledger;
+  readonly #table: LaneTable;
+  readonly #batches: BatchTable;
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -63,119 +32,49 @@ export class Lanes {
   /** Bytes of the file that are free inside it: under the reserve, all lanes together may still fill these. */
   spareBytes = 0;
 
-  readonly #insert: Database.Statement;
-  readonly #oldest: Database.Statement<[number, number], BatchRow>;
-  readonly #holding: Database.Statement<[number, number], number | null>;
-  readonly #delete: Database.Statement;
-  readonly #deleteRange: Database.Statement;
-  readonly #saveLane: Database.Statement;
-  readonly #savePosition: Database.Statement;
-
   constructor(db: Database.Database, ledger: Ledger) {
-    this.#db = db;
     this.#ledger = ledger;
-    this.#insert = db.prepare('INSERT INTO batch (id, count, newest_ms, crc, codec, data) VALUES (?, ?, ?, ?, 0, ?)');
-    this.#oldest = db.prepare(
-      'SELECT id, count, newest_ms, length(data) AS size FROM batch WHERE id > ? AND id < ? ORDER BY id LIMIT 1',
-    );
-    this.#holding = db
-      .prepare<[number, number], number | null>('SELECT max(id) FROM batch WHERE id <= ? AND id > ?')
-      .pluck() as unknown as Database.Statement<[number, number], number | null>;
-    this.#delete = db.prepare('DELETE FROM batch WHERE id = ?');
-    this.#deleteRange = db.prepare('DELETE FROM batch WHERE id >= ? AND id < ?');
-    this.#saveLane = db.prepare(
-      'UPDATE lane SET last_sequence = ?, cursor = ?, evicted = ?, expired = ?, refused = ? WHERE id = ?',
-    );
-    this.#savePosition = db.prepare(
-      'INSERT INTO position (lane, stream, created, sequence) VALUES (?, ?, ?, ?) ' +
-        'ON CONFLICT (lane, stream) DO UPDATE SET created = excluded.created, sequence = excluded.sequence',
-    );
+    this.#table = new LaneTable(db);
+    this.#batches = new BatchTable(db);
   }
 
   /** Finds or makes the configured lanes; lanes that only the store knows follow while they have records. */
   load(settings: readonly LaneSettings[]): void {
-    const find = this.#db.prepare<[string], { id: number }>('SELECT id FROM lane WHERE name = ?');
-    const make = this.#db.prepare('INSERT INTO lane (name) VALUES (?)');
-    const lanes = settings.map((lane) =>
-      this.#loadLane(find.get(lane.name)?.id ?? Number(make.run(lane.name).lastInsertRowid), lane),
-    );
+    const lanes = settings.map((lane) => this.#load(this.#table.idOf(lane.name), lane));
     const known = new Set(settings.map((lane) => lane.name));
-    for (const row of this.#db.prepare<[], { id: number; name: string }>('SELECT id, name FROM lane').all()) {
-      if (known.has(row.name)) continue;
+    for (const { id, name } of this.#table.all()) {
+      if (known.has(name)) continue;
       // Nothing is appended to it any more; what it holds still goes up, and nothing need be evicted.
-      const left = this.#loadLane(row.id, { name: row.name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' });
+      const left = this.#load(id, { name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' });
       if (left.records > 0) lanes.push(left);
     }
     assert(lanes.every((lane) => lane.id <= LANES_MAX));
     this.#lanes = lanes;
   }
 
-  #loadLane(id: number, settings: LaneSettings): Lane {
-    const row = this.#db
-      .prepare<[number], { last_sequence: number; cursor: number; evicted: number; expired: number; refused: number }>(
-        'SELECT last_sequence, cursor, evicted, expired, refused FROM lane WHERE id = ?',
-      )
-      .get(id);
-    assert(row);
-    const total = this.#db
-      .prepare<[number, number], { records: number; bytes: number; last: number; batches: number }>(
-        'SELECT coalesce(sum(count), 0) AS records, coalesce(sum(length(data)), 0) AS bytes, count(*) AS batches, ' +
-          'coalesce(max(id), 0) AS last FROM batch WHERE id > ? AND id < ?',
-      )
-      .get(id * LANE_STRIDE, (id + 1) * LANE_STRIDE);
-    assert(total);
-    const lane: Lane = {
-      id,
-      settings,
-      lastSequence: row.last_sequence,
-      cursor: row.cursor,
-      records: total.records,
-      bytes: total.bytes + total.batches * ROW_BYTES,
-      oldestFirst: 0,
-      oldestMs: 0,
-      doubt: new DoubtWindow(row.cursor, settings.bytesMax),
-      evicted: row.evicted,
-      expired: row.expired,
-      refused: row.refused,
-    };
-    if (total.last > 0) {
-      const last = this.#db
-        .prepare<[number], { count: number }>('SELECT count FROM batch WHERE id = ?')
-        .get(total.last);
-      lane.lastSequence = Math.max(lane.lastSequence, total.last - id * LANE_STRIDE + (last?.count ?? 0) - 1);
-    }
+  #load(id: number, settings: LaneSettings): Lane {
+    const lane = this.#table.load(id, settings);
+    const { records, bytes } = this.#batches.totals(id, 0);
+    lane.records = records;
+    lane.bytes = bytes;
+    lane.lastSequence = Math.max(lane.lastSequence, this.#batches.lastSequence(id));
     this.#lookAtOldest(lane);
-    if (this.positions(id).length > 0) this.#fillDoubt(lane);
+    if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     return lane;
   }
 
   /** After a crash, what the window can have held is taken to have been sent. */
   #fillDoubt(lane: Lane): void {
-    for (const span of this.#spans(lane, lane.cursor)) if (!lane.doubt.admit(span)) return;
-  }
-
-  /** The batches that hold something behind `after`, oldest first. */
-  *#spans(lane: Lane, after: number): Generator<Span & { id: number }> {
-    const base = lane.id * LANE_STRIDE;
-    // The batch that `after` lies in begins at or before it.
-    let id = Math.max(base, (this.#holding.get(base + after + 1, base) ?? base) - 1);
-    for (;;) {
-      const row = this.#oldest.get(id, base + LANE_STRIDE);
-      if (!row) return;
-      id = row.id;
-      const first = row.id - base;
-      if (first + row.count - 1 > after) yield { id, first, count: row.count, bytes: row.size };
-    }
-  }
-
-  positions(lane: number): Position[] {
-    return this.#db
-      .prepare<[number], Position>('SELECT stream, created, sequence FROM position WHERE lane = ?')
-      .all(lane);
+    for (const batch of this.#batches.behind(lane.id, lane.cursor)) if (!lane.doubt.admit(batch)) return;
   }
 
   watermarks(): Watermark[] {
-    return this.#lanes.map(({ id, cursor }, lane) => ({ lane, cursor, positions: this.positions(id), losses: [] }));
+    return this.#lanes.map(({ id, cursor }, lane) => ({
+      lane,
+      cursor,
+      positions: this.#table.positions(id),
+      losses: [],
+    }));
   }
 
   /** Called around every transaction, so that the figures in memory go back with it. */
@@ -202,13 +101,13 @@ export class Lanes {
     if (full) {
       lane.refused += batch.count;
       this.#ledger.lose(lane.settings.name, 'refused', batch.count, null, null, full.message);
-      this.#save(lane);
+      this.#table.save(lane);
       return { first: 0, failure: full, handed: false };
     }
     const first = lane.lastSequence + 1;
     const handed = batch.reader > 0 && this.#hand(lane, { first, count: batch.count, bytes: batch.length });
     const data = batch.buffer.subarray(0, batch.length);
-    this.#insert.run(lane.id * LANE_STRIDE + first, batch.count, batch.newestMs, crc32(data), data);
+    this.#batches.insert(lane.id, first, batch.count, batch.newestMs, data);
     lane.lastSequence += batch.count;
     lane.records += batch.count;
     lane.bytes += need;
@@ -255,10 +154,10 @@ export class Lanes {
   }
 
   #evictOldest(lane: Lane): boolean {
-    const row = this.#oldest.get(this.#key(lane, lane.doubt.end), (lane.id + 1) * LANE_STRIDE);
+    const row = this.#batches.next(lane.id, lane.doubt.end);
     if (!row) return false;
     lane.evicted += this.#drop(lane, row, 'evicted', 'the lane was full');
-    this.#save(lane);
+    this.#table.save(lane);
     return true;
   }
 
@@ -270,23 +169,21 @@ export class Lanes {
     for (const lane of this.#lanes) {
       if (lane.settings.ageMaxMs === 0) continue;
       for (;;) {
-        const row = this.#oldest.get(this.#key(lane, lane.doubt.end), (lane.id + 1) * LANE_STRIDE);
-        if (!row || row.newest_ms >= nowMs - lane.settings.ageMaxMs || row.newest_ms < floorMs) break;
+        const row = this.#batches.next(lane.id, lane.doubt.end);
+        if (!row || row.newestMs >= nowMs - lane.settings.ageMaxMs || row.newestMs < floorMs) break;
         lane.expired += this.#drop(lane, row, 'expired', 'older than max_age of the lane');
-        this.#save(lane);
+        this.#table.save(lane);
       }
     }
   }
 
   /** Declares a batch lost and deletes it; counts only what the cursor has not passed. */
   #drop(lane: Lane, row: BatchRow, reason: 'evicted' | 'expired' | 'corrupt', detail: string): number {
-    const first = Math.max(row.id - lane.id * LANE_STRIDE, lane.cursor + 1);
-    const last = row.id - lane.id * LANE_STRIDE + row.count - 1;
+    const first = Math.max(row.first, lane.cursor + 1);
+    const last = row.first + row.count - 1;
     const count = last - first + 1;
     if (count > 0) this.#ledger.lose(lane.settings.name, reason, count, first, last, detail);
-    this.#delete.run(row.id);
-    lane.records -= row.count;
-    lane.bytes -= row.size + ROW_BYTES;
+    this.#forget(lane, row);
     this.#lookAtOldest(lane);
     return Math.max(count, 0);
   }
@@ -297,25 +194,16 @@ export class Lanes {
     for (const { reason, count, first, last, detail } of watermark.losses) {
       this.#ledger.lose(lane.settings.name, reason, count, first, last, detail);
     }
-    for (const { stream, created, sequence } of watermark.positions) {
-      this.#savePosition.run(lane.id, stream, created, sequence);
-    }
+    for (const position of watermark.positions) this.#table.place(lane.id, position);
     if (watermark.cursor <= lane.cursor) return;
     lane.cursor = watermark.cursor;
     this.#afterCommit.push(() => lane.doubt.advance(watermark.cursor));
-    let until = 0;
-    let id = lane.id * LANE_STRIDE;
-    for (;;) {
-      const row = this.#oldest.get(id, this.#key(lane, lane.cursor + 1));
-      if (!row || row.id - lane.id * LANE_STRIDE + row.count - 1 > lane.cursor) break;
-      id = row.id;
-      until = row.id + 1;
-      lane.records -= row.count;
-      lane.bytes -= row.size + ROW_BYTES;
+    for (let row = this.#batches.next(lane.id, 0); row; row = this.#batches.next(lane.id, row.first)) {
+      if (row.first + row.count - 1 > lane.cursor) break;
+      this.#forget(lane, row);
     }
-    if (until > 0) this.#deleteRange.run(lane.id * LANE_STRIDE, until);
     this.#lookAtOldest(lane);
-    this.#save(lane);
+    this.#table.save(lane);
   }
 
   /**
@@ -324,26 +212,21 @@ export class Lanes {
    */
   read(index: number, after: number, bytesMax: number): { blobs: ReadBlob[]; end: number } {
     const lane = this.#lane(index);
-    const select = this.#db.prepare<[number], { crc: number; codec: number; data: Buffer }>(
-      'SELECT crc, codec, data FROM batch WHERE id = ?',
-    );
     const blobs: ReadBlob[] = [];
     let bytes = 0;
     let end = after;
-    for (const span of this.#spans(lane, after)) {
-      if (blobs.length > 0 && bytes + span.bytes > bytesMax) return { blobs, end };
-      if (!lane.doubt.admit(span)) return { blobs, end };
-      end = span.first + span.count - 1;
-      const row = select.get(span.id);
-      assert(row);
-      if (row.codec !== 0 || crc32(row.data) !== row.crc) {
-        const damaged = { id: span.id, count: span.count, newest_ms: 0, size: span.bytes };
-        this.#drop(lane, damaged, 'corrupt', 'the checksum of the stored batch is wrong');
-        this.#save(lane);
+    for (const batch of this.#batches.behind(lane.id, after)) {
+      if (blobs.length > 0 && bytes + batch.bytes > bytesMax) return { blobs, end };
+      if (!lane.doubt.admit(batch)) return { blobs, end };
+      end = batch.first + batch.count - 1;
+      const data = this.#batches.read(lane.id, batch.first);
+      if (!data) {
+        this.#drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
+        this.#table.save(lane);
         continue;
       }
-      bytes += span.bytes;
-      blobs.push({ first: span.first, count: span.count, bytes: row.data });
+      bytes += batch.bytes;
+      blobs.push({ first: batch.first, count: batch.count, bytes: data });
     }
     return { blobs, end: lane.lastSequence };
   }
@@ -353,9 +236,9 @@ export class Lanes {
     const lane = this.#lane(index);
     lane.doubt.release(lane.cursor, end);
     if (lane.doubt.end >= end) return;
-    for (const span of this.#spans(lane, lane.doubt.end)) {
-      if (span.first > end) return;
-      lane.doubt.add(span);
+    for (const batch of this.#batches.behind(lane.id, lane.doubt.end)) {
+      if (batch.first > end) return;
+      lane.doubt.add(batch);
     }
   }
 
@@ -374,18 +257,16 @@ export class Lanes {
   }
 
   #lookAtOldest(lane: Lane): void {
-    const row = this.#oldest.get(lane.id * LANE_STRIDE, (lane.id + 1) * LANE_STRIDE);
-    lane.oldestFirst = row ? row.id - lane.id * LANE_STRIDE : 0;
-    lane.oldestMs = row?.newest_ms ?? 0;
+    const row = this.#batches.next(lane.id, 0);
+    lane.oldestFirst = row?.first ?? 0;
+    lane.oldestMs = row?.newestMs ?? 0;
   }
 
-  /** The counters also keep the last sequence when every batch is gone. */
-  #save(lane: Lane): void {
-    this.#saveLane.run(lane.lastSequence, lane.cursor, lane.evicted, lane.expired, lane.refused, lane.id);
-  }
-
-  #key(lane: Lane, sequence: number): number {
-    return lane.id * LANE_STRIDE + sequence;
+  /** Deletes the batch and takes it off the figures. */
+  #forget(lane: Lane, row: BatchRow): void {
+    this.#batches.delete(lane.id, row.first);
+    lane.records -= row.count;
+    lane.bytes -= row.bytes + ROW_BYTES;
   }
 
   #lane(index: number): Lane {

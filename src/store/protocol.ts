@@ -170,5 +170,4 @@ export type Reply =
     }
   /** Up to `end` the lane has nothing but these blobs. */
   | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
-  | { kind: 'state'; lanes: LaneState[]; store: StoreState }
-  | { kind: 'stopped' };
+  | { kind: 'state'; lanes: LaneState[]; store: StoreState };

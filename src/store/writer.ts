@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
-import { openStore, spaceOf, storeError } from './database.ts';
+import { openStore, spaceOf } from './database.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
 import type {
@@ -19,6 +19,7 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
 import { type RetainedLoad, RetainedTable } from './retained-table.ts';
+import { storeError } from './store-error.ts';
 
 /**
  * The writer thread. better-sqlite3 is synchronous and a card can stall an fsync for hundreds of milliseconds, so all of
@@ -223,7 +224,6 @@ class Writer {
       for (const watermark of watermarks) this.#lanes.advance(watermark);
     });
     this.#db.close();
-    post({ kind: 'stopped' });
   }
 }
 

@@ -164,9 +164,9 @@ describe('the schema of retained messages', () => {
     assert.equal((await pub('-t', 'state', '-m', 'on', '-r')).code, 0);
     await box.stop();
     const before = changeBuild(scope, 'before', {
-      file: 'store/database.js',
-      line: 'function migrate(db) {',
-      instead: 'function migrate(db) { migrations.length = 1;',
+      file: 'store/migrations.js',
+      line: 'export function migrate(db) {',
+      instead: 'export function migrate(db) { migrations.length = 1;',
     });
     // That it opens the store is what is tried; of retained messages it knows nothing.
     const config = { mqtt: { listeners: [{ listen: '127.0.0.1:0' }], retained: 'off' } };

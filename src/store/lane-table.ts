@@ -1,0 +1,84 @@
+import type Database from 'better-sqlite3';
+import { DoubtWindow } from './doubt-window.ts';
+import type { LaneSettings, Position } from './protocol.ts';
+
+/** A lane in memory of the writer thread; its figures follow a transaction back when that fails. */
+export interface Lane {
+  readonly id: number;
+  readonly settings: LaneSettings;
+  lastSequence: number;
+  /** As on the disk: every record up to here is at the hub or in the ledger. */
+  cursor: number;
+  /** Records in the batches that are kept; those up to the cursor are counted too. */
+  records: number;
+  bytes: number;
+  /** First sequence and time of the oldest batch, 0 when the lane is empty. */
+  oldestFirst: number;
+  oldestMs: number;
+  doubt: DoubtWindow;
+  evicted: number;
+  expired: number;
+  refused: number;
+}
+
+interface Row {
+  last_sequence: number;
+  cursor: number;
+  evicted: number;
+  expired: number;
+  refused: number;
+}
+
+/** The tables `lane` and `position`: what a lane is besides its batches. */
+export class LaneTable {
+  readonly #db: Database.Database;
+  readonly #save: Database.Statement;
+  readonly #savePosition: Database.Statement;
+
+  constructor(db: Database.Database) {
+    this.#db = db;
+    this.#save = db.prepare(
+      'UPDATE lane SET last_sequence = ?, cursor = ?, evicted = ?, expired = ?, refused = ? WHERE id = ?',
+    );
+    this.#savePosition = db.prepare(
+      'INSERT INTO position (lane, stream, created, sequence) VALUES (?, ?, ?, ?) ' +
+        'ON CONFLICT (lane, stream) DO UPDATE SET created = excluded.created, sequence = excluded.sequence',
+    );
+  }
+
+  /** The number of the lane with this name; it is made where there is none. */
+  idOf(name: string): number {
+    const row = this.#db.prepare<[string], { id: number }>('SELECT id FROM lane WHERE name = ?').get(name);
+    return row?.id ?? Number(this.#db.prepare('INSERT INTO lane (name) VALUES (?)').run(name).lastInsertRowid);
+  }
+
+  all(): { id: number; name: string }[] {
+    return this.#db.prepare<[], { id: number; name: string }>('SELECT id, name FROM lane').all();
+  }
+
+  /** Without its batches: those figures are 0. */
+  load(id: number, settings: LaneSettings): Lane {
+    const row = this.#db
+      .prepare<[number], Row>('SELECT last_sequence, cursor, evicted, expired, refused FROM lane WHERE id = ?')
+      .get(id) ?? { last_sequence: 0, cursor: 0, evicted: 0, expired: 0, refused: 0 };
+    const { last_sequence: lastSequence, cursor, evicted, expired, refused } = row;
+    const doubt = new DoubtWindow(cursor, settings.bytesMax);
+    const empty = { records: 0, bytes: 0, oldestFirst: 0, oldestMs: 0 };
+    return { id, settings, lastSequence, cursor, ...empty, doubt, evicted, expired, refused };
+  }
+
+  /** The counters also keep the last sequence when every batch is gone. */
+  save({ id, lastSequence, cursor, evicted, expired, refused }: Lane): void {
+    this.#save.run(lastSequence, cursor, evicted, expired, refused, id);
+  }
+
+  positions(lane: number): Position[] {
+    return this.#db
+      .prepare<[number], Position>('SELECT stream, created, sequence FROM position WHERE lane = ?')
+      .all(lane);
+  }
+
+  place(lane: number, { stream, created, sequence }: Position): void {
+    this.#savePosition.run(lane, stream, created, sequence);
+  }
+}

@@ -1,0 +1,30 @@
+import { GatewayError } from '../core/errors.ts';
+
+/** The store as it lies there cannot be used; it is kept aside. */
+export function unreadable(why: string): Error {
+  return Object.assign(new Error(why), { code: 'STORE_UNREADABLE' });
+}
+
+/** The code of an error of SQLite, the file system or `unreadable`; '' for any other. */
+export function sqliteCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** The folder is not one, or is not ours to write. */
+const UNUSABLE = /^(EACCES|EPERM|EROFS|EEXIST|ENOENT|ENOTDIR|SQLITE_(READONLY|CANTOPEN|PERM).*)$/;
+
+/** What SQLite or the file system says, in the words of the catalogue. */
+export function storeError(error: unknown, what: string): GatewayError {
+  const code = sqliteCode(error);
+  const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT') {
+    return new GatewayError('disk_full', message, {
+      cause: error,
+      hint: 'free space on the disk of gateway.data, or lower the max_bytes of the lanes',
+    });
+  }
+  const hint = UNUSABLE.test(code)
+    ? 'gateway.data must be a folder that the user running the box may write to'
+    : 'see the kernel log for errors of the disk or card';
+  return new GatewayError('store_failed', message, { cause: error, hint });
+}
