@@ -6,6 +6,7 @@ import type { Log } from './core/log.ts';
 import type { Message, Party } from './core/message.ts';
 import { Router, type Upstream } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
+import { matches } from './core/subject.ts';
 import { MqttEdge } from './mqtt/mqtt-edge.ts';
 import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
 import type { LeafLink } from './nats/leaf-link.ts';
@@ -112,7 +113,7 @@ export class Gateway implements Service {
     try {
       await this.#journal.start();
       await this.#makeLink();
-      this.#router.connect(this.#journal, this.#upstream());
+      this.#router.connect(this.#keptForHub(), this.#upstream());
       await this.#forwarder?.start();
       await this.#link?.start();
       await this.#mqtt.start();
@@ -148,6 +149,17 @@ export class Gateway implements Service {
     };
   }
 
+  /** The journal as the router sees it: what is never to leave the box is in no lane, where it would wait for ever. */
+  #keptForHub(): Pick<Journal, 'laneOf' | 'append'> {
+    const denied = this.#config.upstream?.denyExports ?? [];
+    if (denied.length === 0) return this.#journal;
+    return {
+      laneOf: (message) =>
+        denied.some((filter) => matches(filter, message.subject)) ? -1 : this.#journal.laneOf(message),
+      append: (...parts) => this.#journal.append(...parts),
+    };
+  }
+
   /** The link and what sends through it; the lanes are known once the journal has been opened. */
   async #makeLink(): Promise<void> {
     const { upstream, gateway } = this.#config;
@@ -179,10 +191,11 @@ export class Gateway implements Service {
     if (!nats) return;
     // Loaded only where there is such a port.
     const { ClientPort } = await import('./nats/client-port.ts');
+    const journal = this.#keptForHub();
     const streams = this.#journal.laneNames.map((name) => this.#laneUp(name).stream?.name ?? name);
     this.#nats = new ClientPort({
       router: this.#router,
-      lanes: { laneOf: (message) => this.#journal.laneOf(message), streamOf: (lane) => streams[lane] ?? '' },
+      lanes: { laneOf: (message) => journal.laneOf(message), streamOf: (lane) => streams[lane] ?? '' },
       hub: () => this.#link,
       server: { id: serverId(gateway.name), name: gateway.name, jetstream: upstream !== null },
       options: nats,

@@ -96,14 +96,19 @@ function describeLane({ name, subjects, priority, maxBytes, maxAgeMs, full, stre
 
 function describeUpstream(upstream: Config['upstream']): string {
   if (upstream === null) return 'none: messages are kept until there is one';
-  const { urls, user, token, tls, limit } = upstream;
-  const secret = user === null ? token && 'by token' : `as user ${user}`;
+  const { urls, user, token, nkeySeed, credentials, tls, proxy, prefix, limit } = upstream;
+  const secret =
+    user === null
+      ? ((token && 'by token') ?? (nkeySeed && 'by NKey') ?? (credentials && 'by credentials file'))
+      : `as user ${user}`;
   const limits = [
     limit.messagesPerSecond > 0 ? `${limit.messagesPerSecond} messages/s` : '',
     limit.bytesPerSecond > 0 ? `${formatSize(limit.bytesPerSecond)}/s` : '',
   ].filter((text) => text !== '');
   return [
     urls.join(', '),
+    ...(proxy === null ? [] : [`through the proxy ${proxy.host}:${proxy.port}`]),
+    ...(prefix === '' ? [] : [`below ${prefix}`]),
     secret ?? (tls.cert === null ? 'without credentials' : 'by client certificate'),
     limits.length === 0 ? 'no limit' : `at most ${limits.join(' and ')}`,
   ].join(', ');

@@ -9,7 +9,17 @@ export interface Address {
 }
 
 const LEAFNODE_PORT = 7422;
-const hubSchemes: ReadonlySet<string> = new Set(['nats', 'nats-leaf', 'tls']);
+/** Scheme → default port. WebSockets use the ports of the web. */
+const hubSchemes: ReadonlyMap<string, number> = new Map([
+  ['nats', LEAFNODE_PORT],
+  ['nats-leaf', LEAFNODE_PORT],
+  ['tls', LEAFNODE_PORT],
+  ['ws', 80],
+  ['wss', 443],
+]);
+const HTTP_PROXY_PORT = 3128;
+/** What stands before `/leafnode` in the path of a WebSocket. */
+const URL_PATH = /^(?:\/[A-Za-z0-9._~-]{1,100}){1,8}$/;
 /** Labels as in RFC 1123, and the underscore that container networks use. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*\.?$/i;
 
@@ -32,28 +42,45 @@ export function readListen(input: unknown): Reading<Address> {
   return { value: { host, port: Number(digits) } };
 }
 
-/** `scheme://host[:port]` of a hub's leafnode listener, given back with the port written out. */
+/** `scheme://host[:port][/path]` of a hub's leafnode or websocket listener, given back with the port written out. */
 export function readHubUrl(input: unknown): Reading<string> {
-  const expected = 'tls://host[:port], nats://host[:port] or nats-leaf://host[:port]';
+  const expected = 'tls://, nats:// or nats-leaf://host[:port], or wss:// or ws://host[:port][/path]';
   if (typeof input !== 'string') return { expected };
   const [, scheme, authority = ''] = /^([a-z-]{1,16}):\/\/(.*)$/is.exec(input) ?? [];
   if (scheme === undefined) {
     const host = /^[\w.-]+(?::\d{1,5})?$/.test(input) ? input : 'hub.example.com';
     return { expected, hint: `write tls://${host} (nats://${host} where the hub has no TLS)` };
   }
-  if (!hubSchemes.has(scheme.toLowerCase())) return { expected };
+  const usualPort = hubSchemes.get(scheme.toLowerCase());
+  if (usualPort === undefined) return { expected };
   if (authority.includes('@')) {
     return {
       expected: `${expected} without credentials`,
       hint: 'take them out of the address and use the keys user and password_file (or token_file)',
     };
   }
-  const [, hostText = '', digits] = /^(\[.*\]|[^:]*?)(?::(\d{1,5}))?\/?$/.exec(authority) ?? [];
+  const [, hostText = '', digits, path = ''] = /^(\[.*\]|[^:/]*)(?::(\d{1,5}))?(\/.+?)?\/?$/.exec(authority) ?? [];
   const host = readHost(hostText);
-  const port = digits === undefined ? LEAFNODE_PORT : Number(digits);
+  const port = digits === undefined ? usualPort : Number(digits);
   if (host === null) return { expected };
   if (port < 1 || port > 65_535) return { expected: 'a port from 1 to 65535' };
-  return { value: `${scheme.toLowerCase()}://${isIP(host) === 6 ? `[${host}]` : host}:${port}` };
+  if (path !== '' && (!scheme.toLowerCase().startsWith('ws') || !URL_PATH.test(path))) return { expected };
+  return { value: `${scheme.toLowerCase()}://${isIP(host) === 6 ? `[${host}]` : host}:${port}${path}` };
+}
+
+/** `http://host[:port]` of an HTTP proxy. */
+export function readProxyUrl(input: unknown): Reading<Address> {
+  const expected = 'http://host[:port] of an HTTP proxy';
+  if (typeof input !== 'string') return { expected };
+  const [, authority = ''] = /^http:\/\/([^/]*)\/?$/i.exec(input) ?? [];
+  if (authority.includes('@')) {
+    return { expected: `${expected} without credentials`, hint: 'use the keys user and password_file beside url' };
+  }
+  const [, hostText = '', digits] = /^(\[.*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority) ?? [];
+  const host = readHost(hostText);
+  const port = digits === undefined ? HTTP_PROXY_PORT : Number(digits);
+  if (host === null || port < 1 || port > 65_535) return { expected };
+  return { value: { host, port } };
 }
 
 /** Only addresses that are loopback whatever the machine's name service says. */

@@ -201,9 +201,35 @@ function checkUpstream({ upstream }: Draft, refused: Refused, report: Report): v
     const key = password ? 'password' : 'password_file';
     report(at(key), 'a password without a user', 'add user, or use token_file for a token');
   }
-  if ((user || password || passwordFile) && (token || tokenFile)) {
-    const key = token ? 'token' : 'token_file';
-    report(at(key), 'a token beside a user and password', 'keep one of the two');
+  const seed = has('nkey_seed') || has('nkey_seed_file');
+  if (has('nkey_seed') && has('nkey_seed_file')) {
+    report(at('nkey_seed'), 'nkey_seed and nkey_seed_file are both given', 'keep one; the file is the safer place');
+  }
+  // The later ways of this list are what is reported, and the first one stays.
+  const ways = [
+    { key: 'user', name: 'a user and password', given: user || password || passwordFile },
+    { key: token ? 'token' : 'token_file', name: 'a token', given: token || tokenFile },
+    { key: has('nkey_seed') ? 'nkey_seed' : 'nkey_seed_file', name: 'an NKey', given: seed },
+    { key: 'credentials', name: 'a credentials file', given: has('credentials') },
+  ].filter(({ given }) => given);
+  const [first, ...others] = ways;
+  for (const { key, name } of others) {
+    report(at(key), `${name} beside ${first?.name}`, 'keep one: the box is one user of the hub');
+  }
+  const proxy = upstream.proxy;
+  if (proxy?.password !== undefined && proxy.password_file !== undefined) {
+    report(
+      at('proxy', 'password'),
+      'password and password_file are both given',
+      'keep one; the file is the safer place',
+    );
+  }
+  if ((proxy?.password !== undefined || proxy?.password_file !== undefined) && proxy.user === undefined) {
+    report(
+      at('proxy', proxy.password === undefined ? 'password_file' : 'password'),
+      'a password without a user',
+      'add user',
+    );
   }
   const cert = upstream.tls?.cert !== undefined || refused(at('tls', 'cert'));
   const key = upstream.tls?.key !== undefined || refused(at('tls', 'key'));

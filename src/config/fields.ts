@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import { isPasswordHash } from '../core/password.ts';
-import { isFilter } from '../core/subject.ts';
+import { hasWildcard, isFilter, isSystemSubject } from '../core/subject.ts';
 import { isRule } from '../core/users.ts';
-import { type Address, readHubUrl, readListen } from './address.ts';
+import { type Address, readHubUrl, readListen, readProxyUrl } from './address.ts';
 import { durationUnits, parseDuration, parseSize, sizeUnits } from './units.ts';
 
 /**
@@ -150,6 +150,28 @@ export function listenOrOff() {
 
 export function hubUrl() {
   return field(readHubUrl);
+}
+
+export function proxyUrl() {
+  return field(readProxyUrl);
+}
+
+/** The seed of an NKey user. Its checksum is looked at when it signs. */
+export function nkeySeed() {
+  const expected = 'the seed of an NKey user (SU and 56 more capital letters and digits)';
+  return v.pipe(secret(), v.regex(NKEY_SEED, expected));
+}
+
+export const NKEY_SEED = /^SU[A-Z2-7]{56}$/;
+
+/** Tokens that stand before every subject of the box at the hub; '' for none. */
+export function subjectPrefix() {
+  const expected = 'one or more tokens joined by ".", without wildcards and not beginning with "$" or "_INBOX"';
+  return field<string>((input) => {
+    if (typeof input !== 'string' || input.length > 255) return { expected };
+    if (input === '') return { value: '' };
+    return isFilter(input) && !hasWildcard(input) && !isSystemSubject(input) ? { value: input } : { expected };
+  });
 }
 
 /** A user's name: no `/`, `+`, `#` or white space, so it can be one level of a topic. */

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { NKEY_SEED } from './fields.ts';
 import type { Path, Report } from './problems.ts';
 import { quote } from './problems.ts';
 import type { Draft } from './validate.ts';
@@ -56,22 +57,55 @@ const failures = new Map([
 export interface Secrets {
   readonly password: string | null;
   readonly token: string | null;
+  readonly nkeySeed: string | null;
+  readonly proxyPassword: string | null;
 }
 
 /** Reads the secrets that stand in files and tries the TLS files. */
 export function readFiles({ upstream, mqtt }: Draft, absolute: (path: string) => string, report: Report): Secrets {
-  const secretOf = (inline: string | undefined, key: string, file: string | undefined): string | null => {
+  const secretOf = (inline: string | undefined, path: Path, file: string | undefined): string | null => {
     if (file === undefined) return inline ?? null;
-    return readSecret(['upstream', key], absolute(file), report);
+    return readSecret(path, absolute(file), report);
   };
+  const proxy = upstream?.proxy;
   tryTls(upstream?.tls ?? {}, ['upstream', 'tls'], absolute, report);
+  if (upstream?.credentials !== undefined) tryCredentials(absolute(upstream.credentials), report);
   mqtt?.listeners?.forEach((listener, index) => {
     tryTls(listener?.tls ?? {}, ['mqtt', 'listeners', index, 'tls'], absolute, report);
   });
   return {
-    password: secretOf(upstream?.password, 'password_file', upstream?.password_file),
-    token: secretOf(upstream?.token, 'token_file', upstream?.token_file),
+    password: secretOf(upstream?.password, ['upstream', 'password_file'], upstream?.password_file),
+    token: secretOf(upstream?.token, ['upstream', 'token_file'], upstream?.token_file),
+    nkeySeed: nkeySeedOf(secretOf(upstream?.nkey_seed, NKEY_FILE, upstream?.nkey_seed_file), report),
+    proxyPassword: secretOf(proxy?.password, ['upstream', 'proxy', 'password_file'], proxy?.password_file),
   };
+}
+
+const NKEY_FILE: Path = ['upstream', 'nkey_seed_file'];
+
+function nkeySeedOf(seed: string | null, report: Report): string | null {
+  if (seed !== null && seed !== '' && !NKEY_SEED.test(seed)) {
+    report(
+      NKEY_FILE,
+      'the file does not hold the seed of an NKey user',
+      'it must hold one line: SU and 56 more characters',
+    );
+  }
+  return seed;
+}
+
+function tryCredentials(file: string, report: Report): void {
+  const path: Path = ['upstream', 'credentials'];
+  const { text, failure } = readText(file, PEM_BYTES_MAX);
+  if (failure !== null) {
+    report(path, `${quote(file)} ${failure}`, 'write the path of a readable credentials file');
+  } else if (!text.includes('BEGIN NATS USER JWT')) {
+    report(
+      path,
+      `${quote(file)} holds no "-----BEGIN NATS USER JWT-----"`,
+      'it must be the credentials file of a user, as nsc or the hub issued it',
+    );
+  }
 }
 
 interface TlsFiles {

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { check } from './checks.ts';
 import { isMap, override, readEnvironment, variableOf } from './environment.ts';
 import { readFiles, readText } from './files.ts';
@@ -68,7 +68,7 @@ export function loadConfig({ file, env, cwd }: LoadOptions): Loaded {
   };
 
   const folder = source.file === null ? cwd : dirname(source.file);
-  const absolute = (path: string): string => resolve(folder, path);
+  const absolute = (path: string): string => resolve(folder, withCredentials(path, env));
   if (source.failure === null && yaml.value !== undefined) {
     // Before, so that a variable finds a map; and after, because a variable may be short too.
     const tree = expandShorthand(override(expandShorthand(yaml.value ?? {}), overrides));
@@ -83,6 +83,16 @@ export function loadConfig({ file, env, cwd }: LoadOptions): Loaded {
     }
   }
   return { config: null, file: source.file, problems: inOrder(problems).slice(0, PROBLEMS_MAX) };
+}
+
+const CREDENTIALS_DIRECTORY = '$CREDENTIALS_DIRECTORY/';
+
+/** systemd puts the credentials of a unit (LoadCredential=) into a folder whose name only this variable tells. */
+function withCredentials(path: string, env: NodeJS.ProcessEnv): string {
+  const folder = env.CREDENTIALS_DIRECTORY;
+  // Without the variable the path stays, and the problem that the file does not exist names it.
+  if (folder === undefined || !path.startsWith(CREDENTIALS_DIRECTORY)) return path;
+  return join(folder, path.slice(CREDENTIALS_DIRECTORY.length));
 }
 
 interface Source {

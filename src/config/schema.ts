@@ -21,6 +21,8 @@ const USERS_MAX = 256;
 const USER_RULES_MAX = 64;
 /** A hub cluster advertises its other servers by itself. */
 const URLS_MAX = 16;
+/** Each is looked at the first time that a subject is seen. */
+const DENIED_MAX = 256;
 
 const gateway = field.map({
   /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
@@ -139,14 +141,38 @@ const upstream = field.map({
   password_file: v.optional(field.path()),
   token: v.optional(field.secret()),
   token_file: v.optional(field.path()),
+  nkey_seed: v.optional(field.nkeySeed()),
+  nkey_seed_file: v.optional(field.path()),
+  /** A user's JWT and seed; read again at every connect. */
+  credentials: v.optional(field.path()),
   tls: v.optional(
     field.map({
       ca: v.optional(field.path()),
       cert: v.optional(field.path()),
       key: v.optional(field.path()),
+      /** TLS before the hub says anything: its `handshake_first`. */
+      handshake_first: v.optional(field.yesOrNo(), false),
     }),
     {},
   ),
+  /** An HTTP proxy that opens tunnels (CONNECT), for every kind of URL. */
+  proxy: v.optional(
+    field.map({
+      url: v.pipe(field.proxyUrl(), v.metadata({ example: 'http://proxy.example.com:3128' })),
+      user: v.optional(field.text()),
+      password: v.optional(field.secret()),
+      password_file: v.optional(field.path()),
+    }),
+  ),
+  /** The account of the hub that the box expects to be bound to: a link to another one is refused. */
+  account: v.optional(field.text()),
+  /** Other leaves' interest does not come here (hub 2.12 or newer). */
+  isolate: v.optional(field.yesOrNo(), false),
+  /** Stands before every subject of the box at the hub, `$` and `_INBOX` subjects excepted. */
+  prefix: v.optional(field.subjectPrefix(), ''),
+  /** Never taken from the hub, and never sent there, whatever its permissions say. Subjects as the box has them. */
+  deny_imports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
+  deny_exports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
   limit: v.optional(
     field.map({
       messages_per_second: v.optional(field.count(0, 10_000_000), 0),
@@ -184,6 +210,8 @@ export type FileValues = v.InferOutput<typeof fileSchema>;
 export const alternatives: readonly (readonly [string, string])[] = [
   ['upstream.password', 'upstream.password_file'],
   ['upstream.token', 'upstream.token_file'],
+  ['upstream.nkey_seed', 'upstream.nkey_seed_file'],
+  ['upstream.proxy.password', 'upstream.proxy.password_file'],
 ];
 
 /** What the file's paths have led to. */
@@ -192,6 +220,8 @@ export interface Resolved {
   absolute(path: string): string;
   readonly password: string | null;
   readonly token: string | null;
+  readonly nkeySeed: string | null;
+  readonly proxyPassword: string | null;
 }
 
 /** What the parts are built from: plain numbers in the units that the names end in, absolute paths, null for none. */
@@ -199,7 +229,7 @@ export type Config = ReturnType<typeof toConfig>;
 export type Lane = Config['lanes'][number];
 export type UpstreamConfig = NonNullable<Config['upstream']>;
 
-export function toConfig(file: FileValues, { absolute, password, token }: Resolved) {
+export function toConfig(file: FileValues, { absolute, password, token, nkeySeed, proxyPassword }: Resolved) {
   const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream } = file;
   const natsListen = nats.listen === undefined ? NATS_LISTEN : nats.listen;
   const fileOrNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
@@ -267,11 +297,22 @@ export function toConfig(file: FileValues, { absolute, password, token }: Resolv
           user: upstream.user ?? null,
           password,
           token,
+          nkeySeed,
+          credentials: fileOrNull(upstream.credentials),
           tls: {
             ca: fileOrNull(upstream.tls.ca),
             cert: fileOrNull(upstream.tls.cert),
             key: fileOrNull(upstream.tls.key),
+            handshakeFirst: upstream.tls.handshake_first,
           },
+          proxy: upstream.proxy
+            ? { ...upstream.proxy.url, user: upstream.proxy.user ?? null, password: proxyPassword }
+            : null,
+          account: upstream.account ?? null,
+          isolate: upstream.isolate,
+          prefix: upstream.prefix,
+          denyImports: upstream.deny_imports,
+          denyExports: upstream.deny_exports,
           limit: {
             messagesPerSecond: upstream.limit.messages_per_second,
             bytesPerSecond: upstream.limit.bytes_per_second,

@@ -1,11 +1,11 @@
-/** Who the box is and how it proves it. */
+/** Who the box is to its hub. */
 export interface Identity {
   /** Leaf server name and cluster name. */
   readonly name: string;
   readonly serverId: string;
-  readonly user: string | null;
-  readonly password: string | null;
-  readonly token: string | null;
+  readonly isolate: boolean;
+  /** Subjects of the hub that it must not send. */
+  readonly denied: readonly string[];
 }
 
 /** The server version that CONNECT claims; hubs compare it with their min_version and nothing else. */
@@ -13,8 +13,8 @@ const PROTOCOL_VERSION = '2.10.0';
 /** Our side of the account: hubs from 2.10 on evict the predecessor of a new link only where it is equal and given. */
 const LOCAL_ACCOUNT = '$G';
 
-/** The fields of CONNECT. There is no `lang`: it is the mark of a client, which a leafnode port refuses. */
-export function connectFields({ name, serverId, user, password, token }: Identity): Record<string, unknown> {
+/** The fields of CONNECT beside those that prove who it is. There is no `lang`: it is the mark of a client. */
+export function connectFields({ name, serverId, isolate, denied }: Identity): Record<string, unknown> {
   return {
     version: PROTOCOL_VERSION,
     server_id: serverId,
@@ -24,8 +24,7 @@ export function connectFields({ name, serverId, user, password, token }: Identit
     headers: true,
     remote_account: LOCAL_ACCOUNT,
     compress_mode: 'off',
-    ...(user === null ? {} : { user, pass: password ?? '' }),
-    // Stock leaf nodes send a token as user name too, where a hub with an auth callout looks for it.
-    ...(token === null ? {} : { auth_token: token, ...(user === null ? { user: token } : {}) }),
+    ...(isolate ? { isolate } : {}),
+    ...(denied.length > 0 ? { deny_pub: denied } : {}),
   };
 }

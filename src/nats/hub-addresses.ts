@@ -9,12 +9,21 @@ export interface HubAddress {
   readonly tls: boolean;
   /** Name the hub's certificate must bear; the host itself unless the hub announced a bare IP address. */
   readonly tlsName: string;
+  /** Over a WebSocket: the path before `/leafnode`; null: the leafnode port itself. */
+  readonly path: string | null;
   /** For people, without credentials. */
   readonly url: string;
 }
 
 const LEAF_PORT = 7422;
-const SCHEMES = new Set(['nats:', 'nats-leaf:', 'tls:']);
+/** Scheme → what it means. A WebSocket uses the ports of the web, which is what firewalls let through. */
+const SCHEMES: ReadonlyMap<string, { tls: boolean; websocket: boolean; port: number }> = new Map([
+  ['nats:', { tls: false, websocket: false, port: LEAF_PORT }],
+  ['nats-leaf:', { tls: false, websocket: false, port: LEAF_PORT }],
+  ['tls:', { tls: true, websocket: false, port: LEAF_PORT }],
+  ['ws:', { tls: false, websocket: true, port: 80 }],
+  ['wss:', { tls: true, websocket: true, port: 443 }],
+]);
 
 /** Throws a GatewayError `config_invalid`. Credentials in the URL are returned apart. */
 export function parseHubUrl(url: string): { address: HubAddress; user: string; password: string } {
@@ -28,11 +37,14 @@ export function parseHubUrl(url: string): { address: HubAddress; user: string; p
   } catch {
     throw urlError();
   }
-  if (parsed.hostname === '' || parsed.port === '0' || !SCHEMES.has(parsed.protocol)) throw urlError();
+  const scheme = SCHEMES.get(parsed.protocol);
+  if (parsed.hostname === '' || parsed.port === '0' || scheme === undefined) throw urlError();
   const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1');
-  const port = parsed.port === '' ? LEAF_PORT : Number(parsed.port);
-  const tls = parsed.protocol === 'tls:';
-  const address = { host, port, tls, tlsName: host, url: `${parsed.protocol}//${parsed.hostname}:${port}` };
+  // The parser leaves a scheme's own default port out.
+  const port = parsed.port === '' ? scheme.port : Number(parsed.port);
+  const path = scheme.websocket ? parsed.pathname.replace(/\/$/, '') : null;
+  const shown = `${parsed.protocol}//${parsed.hostname}:${port}${path ?? ''}`;
+  const address = { host, port, tls: scheme.tls, tlsName: host, path, url: shown };
   return { address, user, password };
 }
 
@@ -40,7 +52,7 @@ export function parseHubUrl(url: string): { address: HubAddress; user: string; p
 function urlError(): GatewayError {
   return new GatewayError('config_invalid', 'upstream.urls holds an address that is not a leafnode URL', {
     retriable: false,
-    hint: 'Write tls://host:7422 or nats://host:7422.',
+    hint: 'Write tls://host:7422, nats://host:7422, wss://host:443 or ws://host:80.',
   });
 }
 
@@ -88,8 +100,10 @@ export class HubAddresses {
 function announcedAddress(url: string, via: HubAddress): HubAddress | null {
   try {
     const { host, port } = parseHubUrl(url).address;
-    const shown = `${via.tls ? 'tls' : 'nats'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    return { host, port, tls: via.tls, tlsName: isIP(host) === 0 ? host : via.tlsName, url: shown };
+    const { tls, path } = via;
+    const scheme = path === null ? (tls ? 'tls' : 'nats') : tls ? 'wss' : 'ws';
+    const shown = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? ''}`;
+    return { host, port, tls, tlsName: isIP(host) === 0 ? host : via.tlsName, path, url: shown };
   } catch {
     return null; // An address the box can't use costs nothing but the chance to use it.
   }

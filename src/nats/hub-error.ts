@@ -21,7 +21,7 @@ const KNOWN: readonly Known[] = [
   },
   {
     says: /authentication expired/i,
-    code: 'authorization_failed',
+    code: 'credentials_expired',
     hint: 'The credentials of this box have expired: issue new ones at the hub.',
   },
   {
@@ -206,6 +206,26 @@ export function noHeadersError(url: string): GatewayError {
     retriable: false,
     hint: 'Records can be synced only with headers: remove no_header_support from the hub, or update it.',
   });
+}
+
+/** A hub that does not know isolation lets other leaves' interest through. */
+export function notIsolatedError(url: string, version: string): GatewayError {
+  return new GatewayError('hub_too_old', `the hub at ${url} (${version}) does not isolate leaf nodes`, {
+    retriable: false,
+    hint: 'Update it to nats-server 2.12 or newer, or give the box an account whose permissions show it less.',
+  });
+}
+
+/** The hub bound the box to an account that the configuration does not name. */
+export function accountError(url: string, expected: string, bound: string): GatewayError {
+  return new GatewayError(
+    'wrong_account',
+    `the hub at ${url} binds the box to account ${bound || '(unnamed)'}, not ${expected}`,
+    {
+      hint: "Set the account of this box's user in the hub's leafnodes block or accounts, or mend upstream.account.",
+      retryAfterMs: SETTLED_BY_PEOPLE_MS,
+    },
+  );
 }
 
 /** Why a request of the box never left it. */

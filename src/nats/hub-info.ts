@@ -42,6 +42,8 @@ export interface LeafInfo extends Omit<HubInfo, 'url'> {
   readonly nonce: string;
   /** `host:port` of the hub's other members. */
   readonly leafUrls: readonly string[];
+  /** The same for links over a WebSocket. */
+  readonly webSocketUrls: readonly string[];
 }
 
 /** A cluster has a handful of members; more addresses are not worth the memory. */
@@ -83,6 +85,7 @@ export function readInfo(json: string): LeafInfo {
     tlsVerify: info.tls_verify === true,
     nonce: text('nonce'),
     leafUrls: strings(info.leafnode_urls).slice(0, LEAF_URLS_MAX),
+    webSocketUrls: strings(info.ws_connect_urls).slice(0, LEAF_URLS_MAX),
   };
 }
 

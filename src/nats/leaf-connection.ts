@@ -1,23 +1,35 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { GatewayError } from '../core/errors.ts';
 import type { SingleUse } from '../core/keep-connected.ts';
 import { connectFields, type Identity } from './connect-fields.ts';
 import { type DialOptions, dial, type Line } from './dial.ts';
 import type { HubAddress } from './hub-addresses.ts';
-import { closedError, hubError, loopError, silentError, socketError, staleError, stoppingError } from './hub-error.ts';
+import {
+  accountError,
+  closedError,
+  hubError,
+  loopError,
+  silentError,
+  socketError,
+  staleError,
+  stoppingError,
+} from './hub-error.ts';
 import { type HubInfo, type LeafInfo, readInfo, toHubInfo } from './hub-info.ts';
 import { HubInterest } from './hub-interest.ts';
 import { Liveness } from './liveness.ts';
 import { Output } from './output.ts';
 import { type LeafOperations, LeafParser } from './parser.ts';
 import { SubjectRules } from './permissions.ts';
+import { type Proof, prove, type Secrets } from './proof.ts';
 
 /** What a farewell may take before the socket is destroyed. */
 const FAREWELL_MS = 1_000;
 
-export interface LeafConnectionOptions extends DialOptions, Identity {
+export interface LeafConnectionOptions extends DialOptions, Identity, Secrets {
   readonly address: HubAddress;
   readonly pingIntervalMs: number;
+  /** The hub's account that the box expects; null: any. */
+  readonly account: string | null;
   /** `$LDS.<random>`, the same for the life of the process. */
   readonly loopSubject: string;
 }
@@ -53,7 +65,8 @@ export class LeafConnection implements SingleUse {
   readonly #options: LeafConnectionOptions;
   readonly #events: LeafConnectionEvents;
   readonly #signal: AbortSignal;
-  readonly #socket: Socket;
+  readonly #stream: Duplex;
+  readonly #proof: Proof;
   readonly #output: Output;
   readonly #parser: LeafParser;
   readonly #liveness: Liveness;
@@ -73,14 +86,19 @@ export class LeafConnection implements SingleUse {
     signal: AbortSignal,
   ): Promise<LeafConnection> {
     const line = await dial(options.address, options, signal);
-    const connection = new LeafConnection(line, options, events, signal);
+    const proof = await prove(options, line.info.nonce).catch((error: unknown) => {
+      line.stream.destroy();
+      throw error;
+    });
+    const connection = new LeafConnection(line, proof, options, events, signal);
     connection.#start(line.rest);
     await connection.#shaken.promise;
     return connection;
   }
 
   private constructor(
-    { socket, info }: Line,
+    { stream, info, isSecure, receivedBytes }: Line,
+    proof: Proof,
     options: LeafConnectionOptions,
     events: LeafConnectionEvents,
     signal: AbortSignal,
@@ -88,11 +106,12 @@ export class LeafConnection implements SingleUse {
     this.#options = options;
     this.#events = events;
     this.#signal = signal;
-    this.#socket = socket;
+    this.#stream = stream;
+    this.#proof = proof;
     // A hub that insisted on TLS speaks for a cluster that does: its other members are held to it.
-    this.address = { ...options.address, tls: options.address.tls || info.tlsRequired };
+    this.address = { ...options.address, tls: isSecure };
     this.ended = this.#closed.promise;
-    this.#output = new Output(socket, () => this.#state === 'up' && events.drained());
+    this.#output = new Output(stream, () => this.#state === 'up' && events.drained());
     this.#parser = new LeafParser(this.#operations());
     this.#liveness = new Liveness(
       {
@@ -100,7 +119,7 @@ export class LeafConnection implements SingleUse {
           this.#output.encoder.ping();
           this.#output.schedule();
         },
-        receivedBytes: () => socket.bytesRead,
+        receivedBytes,
         dead: (unansweredMs) => this.end(staleError(this.address.url, unansweredMs)),
       },
       options.pingIntervalMs,
@@ -117,7 +136,7 @@ export class LeafConnection implements SingleUse {
 
   /** `host:port` of the hub's other members. */
   get leafUrls(): readonly string[] {
-    return this.#info.leafUrls;
+    return this.address.path === null ? this.#info.leafUrls : this.#info.webSocketUrls;
   }
 
   /** What the box may send. */
@@ -149,18 +168,18 @@ export class LeafConnection implements SingleUse {
     clearTimeout(this.#stepTimer);
     this.#signal.removeEventListener('abort', this.#abort);
     // What the far end can still hear is said; a dead line is not waited for.
-    const isHeard = !this.#socket.destroyed && (reason.code === 'stopping' || reason.code === 'hub_loop');
+    const isHeard = !this.#stream.destroyed && (reason.code === 'stopping' || reason.code === 'hub_loop');
     if (isHeard) {
       this.#output.flush();
-      this.#socket.end();
-      const timer = setTimeout(() => this.#socket.destroy(), FAREWELL_MS);
-      this.#socket.once('close', () => clearTimeout(timer));
+      this.#stream.end();
+      const timer = setTimeout(() => this.#stream.destroy(), FAREWELL_MS);
+      this.#stream.once('close', () => clearTimeout(timer));
     } else {
-      this.#socket.destroy();
+      this.#stream.destroy();
     }
     this.#output.close();
-    if (this.#socket.closed) this.#closed.resolve(reason);
-    else this.#socket.once('close', () => this.#closed.resolve(reason));
+    if (this.#stream.closed) this.#closed.resolve(reason);
+    else this.#stream.once('close', () => this.#closed.resolve(reason));
     if (wasUp) this.#events.down(reason);
     else this.#shaken.reject(reason);
   }
@@ -169,20 +188,20 @@ export class LeafConnection implements SingleUse {
 
   #start(rest: Buffer): void {
     this.#signal.addEventListener('abort', this.#abort);
-    this.#socket.on('error', (error) => this.end(socketError(error, this.address.url, this.#during())));
-    this.#socket.on('close', () => this.end(this.#closedByHub()));
-    this.#socket.on('data', (chunk) => this.#read(chunk));
+    this.#stream.on('error', (error) => this.end(socketError(error, this.address.url, this.#during())));
+    this.#stream.on('close', () => this.end(this.#closedByHub()));
+    this.#stream.on('data', (chunk) => this.#read(chunk));
     if (this.#signal.aborted) {
       this.#abort();
       return;
     }
     this.#step();
-    this.#output.encoder.connect(connectFields(this.#options));
+    this.#output.encoder.connect({ ...connectFields(this.#options), ...this.#proof.fields });
     this.#output.flush();
     // Hubs before 2.8 send no second INFO.
     if (!this.#info.infoOnConnect) this.#accepted();
     this.#read(rest);
-    this.#socket.resume();
+    this.#stream.resume();
   }
 
   #read(chunk: Buffer): void {
@@ -220,7 +239,7 @@ export class LeafConnection implements SingleUse {
       error: (text) => {
         const reason = hubError(text, this.address.url);
         if (reason === null) this.#events.complaint(text);
-        else this.end(reason);
+        else this.end(isRefusal(reason) ? this.#proof.explain(reason) : reason);
       },
     };
   }
@@ -230,8 +249,11 @@ export class LeafConnection implements SingleUse {
     this.#hub = toHubInfo(info, this.address.url);
     this.#exports = new SubjectRules(info.export);
     this.#imports = new SubjectRules(info.import);
-    if (this.#state === 'greeting' && info.connectInfo) this.#accepted();
-    else if (this.#state !== 'greeting') this.#events.infoChanged(this);
+    if (this.#state === 'greeting' && info.connectInfo) {
+      const { account } = this.#options;
+      if (account === null || account === info.remoteAccount) this.#accepted();
+      else this.end(accountError(this.address.url, account, info.remoteAccount));
+    } else if (this.#state !== 'greeting') this.#events.infoChanged(this);
   }
 
   #accepted(): void {
@@ -281,4 +303,9 @@ export class LeafConnection implements SingleUse {
     const hint = isRefusal ? 'The hub may not accept the client certificate; its log says why.' : undefined;
     return closedError(this.address.url, this.#during(), hint);
   }
+}
+
+/** The hub does not take the box's papers, and its words do not tell why. */
+function isRefusal({ code }: GatewayError): boolean {
+  return code === 'authorization_failed' || code === 'credentials_expired';
 }

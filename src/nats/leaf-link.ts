@@ -10,12 +10,14 @@ import { isFilter } from '../core/subject.ts';
 import { splitAckReply } from './ack-reply.ts';
 import { FailureLog } from './failure-log.ts';
 import { HubAddresses, parseHubUrl } from './hub-addresses.ts';
-import { noHeadersError, notSentError } from './hub-error.ts';
+import { noHeadersError, notIsolatedError, notSentError } from './hub-error.ts';
+import type { HubInfo } from './hub-info.ts';
 import { LeafConnection, type LeafConnectionEvents } from './leaf-connection.ts';
 import type { LeafListener, LeafOptions, LeafStatus, PublishResult } from './leaf-types.ts';
 import { LocalInterest } from './local-interest.ts';
+import { Mount } from './mount.ts';
 import { OncePerTick } from './once-per-tick.ts';
-import { isAlwaysWanted, mayAnnounce } from './permissions.ts';
+import { isAlwaysWanted, mayAnnounce, prohibitions, type SubjectRules } from './permissions.ts';
 import { ReconnectPolicy } from './reconnect-policy.ts';
 import { type Answer, RequestTable } from './request-table.ts';
 
@@ -38,6 +40,10 @@ export class LeafLink implements Service {
   readonly #addresses: HubAddresses;
   readonly #user: string | null;
   readonly #password: string | null;
+  readonly #mount: Mount;
+  /** Subjects as the box has them, on top of the hub's own permissions. */
+  readonly #mayExport: SubjectRules;
+  readonly #mayImport: SubjectRules;
   readonly #local = new LocalInterest();
   readonly #requests = new RequestTable();
   readonly #keeper: KeepConnected<LeafConnection>;
@@ -60,6 +66,7 @@ export class LeafLink implements Service {
     'too-large': 0,
     full: 0,
     oversize: 0,
+    denied: 0,
   };
 
   /** Throws a GatewayError `config_invalid` for a URL it can't use. */
@@ -68,6 +75,9 @@ export class LeafLink implements Service {
     const hubs = options.urls.map(parseHubUrl);
     const named = hubs.find(({ user }) => user !== '');
     this.#options = options;
+    this.#mount = new Mount(options.prefix);
+    this.#mayExport = prohibitions(options.denyExports);
+    this.#mayImport = prohibitions(options.denyImports);
     this.#listener = listener;
     this.#log = log;
     this.#failures = new FailureLog(log);
@@ -120,18 +130,26 @@ export class LeafLink implements Service {
    */
   interest(filter: string, queue: string, members: number): void {
     assert(isFilter(filter), 'local filters have been checked');
-    this.#local.set(filter, queue, members);
+    if (this.#mayImport.deniesAll(filter) || this.#mount.isUnreachable(filter)) return;
+    this.#local.set(this.#mount.toHub(filter), queue, members);
     if (this.up) this.#announceSoon.schedule();
   }
 
   /** Whether anybody at the hub wants it. True for JetStream's own prefixes, whose interest hubs do not announce. */
   wants(subject: string): boolean {
-    return this.#connection !== null && (isAlwaysWanted(subject) || this.#connection.interest.wants(subject));
+    const atHub = this.#mount.toHub(subject);
+    return this.#connection !== null && (isAlwaysWanted(atHub) || this.#connection.interest.wants(atHub));
   }
 
-  /** Whether the hub's permissions let the box publish it; false while not connected. */
+  /** Whether the hub's permissions and the configuration let the box publish it; false while not connected. */
   mayPublish(subject: string): boolean {
-    return this.#connection?.exports.allows(subject) ?? false;
+    const isAllowed = this.#connection?.exports.allows(this.#mount.toHub(subject)) ?? false;
+    return isAllowed && this.#mayExport.allows(subject);
+  }
+
+  /** A subject or a filter of the box, as the hub knows it. */
+  nameAtHub(subject: string): string {
+    return this.#mount.toHub(subject);
   }
 
   /**
@@ -202,10 +220,11 @@ export class LeafLink implements Service {
   ): PublishResult {
     const connection = this.#connection;
     if (connection === null) return this.#drop('not-connected');
-    let queues = connection.interest.queuesFor(subject, served);
-    if (isAlwaysWanted(subject)) queues = subject.startsWith(DIRECT_GET) ? SYSTEM_QUEUE : (queues ?? NO_NAMES);
+    const atHub = this.#mount.toHub(subject);
+    let queues = connection.interest.queuesFor(atHub, served);
+    if (isAlwaysWanted(atHub)) queues = atHub.startsWith(DIRECT_GET) ? SYSTEM_QUEUE : (queues ?? NO_NAMES);
     if (queues === null) return this.#drop('no-interest');
-    if (!connection.exports.allows(subject)) return this.#drop('forbidden');
+    if (!this.#mayExport.allows(subject) || !connection.exports.allows(atHub)) return this.#drop('forbidden');
     const { output, hub } = connection;
     const passed = hub.headers ? headers : NO_HEADERS;
     const bytes = passed.length + payload.length;
@@ -213,7 +232,7 @@ export class LeafLink implements Service {
     if (output.bytes > bytesMax) return this.#drop('full');
     // A party that subscribes and then asks must have its inbox announced ahead of the question.
     if (this.#local.hasChanges) this.#announce();
-    const encoded = output.encoder.message(subject, reply, queues, passed, payload);
+    const encoded = output.encoder.message(atHub, this.#mount.toHub(reply), queues, passed, payload);
     if (encoded !== 'ok') return this.#drop(encoded === 'illegal' ? 'forbidden' : 'too-large');
     output.schedule();
     this.#out.messages++;
@@ -236,12 +255,17 @@ export class LeafLink implements Service {
   }
 
   #connect(signal: AbortSignal, epoch: number): Promise<LeafConnection> {
-    const { name, serverId, token, tls, connectTimeoutMs, pingIntervalMs } = this.#options;
     const address = this.#addresses.next();
     this.#url = address.url;
     this.#log.debug({ url: address.url }, 'connecting to the hub');
-    const own = { address, name, serverId, token, tls, connectTimeoutMs, pingIntervalMs };
-    const known = { ...own, user: this.#user, password: this.#password, loopSubject: this.#loopSubject };
+    const known = {
+      ...this.#options,
+      address,
+      user: this.#user,
+      password: this.#password,
+      denied: this.#options.denyImports.map((filter) => this.#mount.toHub(filter)),
+      loopSubject: this.#loopSubject,
+    };
     return LeafConnection.open(known, this.#events(epoch), signal);
   }
 
@@ -275,7 +299,7 @@ export class LeafLink implements Service {
     this.#connection = connection;
     this.#epoch = epoch;
     this.#sinceMs = Date.now();
-    this.#lastError = hub.headers ? null : noHeadersError(hub.url);
+    this.#lastError = limitOf(hub, this.#options.isolate);
     this.#failures.recovered();
     this.#addresses.announce(connection.leafUrls, connection.address);
     this.#log.info({ url: hub.url, hub: hub.serverName, version: hub.version, epoch }, 'linked to the hub');
@@ -302,8 +326,24 @@ export class LeafLink implements Service {
       else this.#listener.inbox(token, headers, payload);
       return;
     }
+    const here = this.#mount.toBox(subject);
+    if (!this.#mayImport.allows(here)) {
+      this.#drops.denied++;
+      return;
+    }
     const ack = splitAckReply(reply);
-    if (ack === null) this.#listener.message(subject, reply, headers, payload, queues, subject);
-    else this.#listener.message(subject, ack.reply, headers, payload, queues, ack.subject);
+    if (ack === null) this.#listener.message(here, this.#mount.toBox(reply), headers, payload, queues, here);
+    else this.#listener.message(here, ack.reply, headers, payload, queues, ack.subject);
   }
+}
+
+/** What this hub can't do for the box although the link is up; null: nothing is missing. */
+function limitOf({ headers, url, version }: HubInfo, isolate: boolean): GatewayError | null {
+  if (!headers) return noHeadersError(url);
+  return isolate && !isAtLeast(version, 2, 12) ? notIsolatedError(url, version) : null;
+}
+
+function isAtLeast(version: string, major: number, minor: number): boolean {
+  const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }

@@ -1,5 +1,6 @@
 import type { Backoff } from '../core/backoff.ts';
 import type { GatewayError } from '../core/errors.ts';
+import type { HttpProxy } from './http-proxy.ts';
 import type { HubInfo } from './hub-info.ts';
 
 /** PEM files, read again at every connect so that they can be renewed; null: the system's roots, no certificate. */
@@ -7,6 +8,8 @@ export interface LeafTls {
   readonly ca: string | null;
   readonly cert: string | null;
   readonly key: string | null;
+  /** TLS before the hub's INFO, as a hub with `handshake_first` demands. */
+  readonly handshakeFirst: boolean;
 }
 
 export interface LeafOptions {
@@ -14,14 +17,31 @@ export interface LeafOptions {
   readonly name: string;
   /** Stable and unique for this box. */
   readonly serverId: string;
-  /** `nats://`, `nats-leaf://` or `tls://host[:port]`, default port 7422; `tls://` demands TLS. */
+  /**
+   * `nats://`, `nats-leaf://` or `tls://host[:port]`, default port 7422; `ws://` or `wss://host[:port][/path]`, default
+   * port 80 or 443. `tls://` and `wss://` demand TLS.
+   */
   readonly urls: readonly string[];
   readonly user: string | null;
   readonly password: string | null;
   readonly token: string | null;
+  /** Seed of an NKey user, `SU…`. */
+  readonly nkeySeed: string | null;
+  /** Path of a credentials file (JWT and seed), read again at every connect so that it can be renewed. */
+  readonly credentials: string | null;
   readonly tls: LeafTls;
+  readonly proxy: HttpProxy | null;
+  /** The account of the hub that the box expects; null: any. */
+  readonly account: string | null;
+  /** Other leaves' interest is not wanted. */
+  readonly isolate: boolean;
+  /** Tokens before the box's subjects at the hub; '' for none. */
+  readonly prefix: string;
+  /** Filters of what is never taken from the hub, and never sent to it; as the box names its subjects. */
+  readonly denyImports: readonly string[];
+  readonly denyExports: readonly string[];
   readonly pingIntervalMs: number;
-  /** Bound of each step of connecting: TCP, INFO, TLS, the answer to CONNECT, the first PONG. */
+  /** Bound of each step of connecting: TCP, proxy, TLS, WebSocket, INFO, the answer to CONNECT, the first PONG. */
   readonly connectTimeoutMs: number;
   /** `${inboxPrefix}.>` is announced once per connection for the box's own requests and PubAcks. */
   readonly inboxPrefix: string;
@@ -56,7 +76,7 @@ export interface LeafListener {
 
 /**
  * 'sent': handed to the connection. 'no-interest': nobody at the hub wants it. 'forbidden': outside the hub's
- * permissions or not a legal subject. 'too-large': above what the hub takes. 'full': the output is at its bound.
+ * permissions, denied by the configuration or not a legal subject. 'too-large': above what the hub takes. 'full': the output is at its bound.
  */
 export type PublishResult = 'sent' | 'no-interest' | 'not-connected' | 'forbidden' | 'too-large' | 'full';
 
@@ -76,15 +96,15 @@ export interface LeafStatus {
   readonly sinceMs: number;
   readonly epoch: number;
   readonly rttMs: number | null;
-  /** While up: what limits the link (a hub without headers), null if nothing does. */
+  /** While up: what limits the link (a hub without headers, or too old for isolation), null if nothing does. */
   readonly lastError: { readonly code: string; readonly message: string; readonly hint: string } | null;
   readonly attempts: number;
   readonly reconnects: number;
   readonly retryInMs: number | null;
   readonly in: Readonly<Traffic>;
   readonly out: Readonly<Traffic>;
-  /** Messages not sent, by cause, and messages of the hub above the box's own limit. */
-  readonly drops: Readonly<Record<Exclude<PublishResult, 'sent'> | 'oversize', number>>;
+  /** Messages not sent, by cause; messages of the hub above the box's own limit, and those that `denyImports` names. */
+  readonly drops: Readonly<Record<Exclude<PublishResult, 'sent'> | 'oversize' | 'denied', number>>;
   /** Local filters, those of them announced, and the hub's. */
   readonly interest: { readonly local: number; readonly announced: number; readonly hub: number };
   readonly queuedBytes: number;

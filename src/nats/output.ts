@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { LeafEncoder } from './encoder.ts';
 import { OncePerTick } from './once-per-tick.ts';
 
@@ -12,7 +12,7 @@ const FLUSH_BYTES = 64 * 1024;
 /** What goes to one socket: gathered during a tick, written at its end with one call. */
 export class Output {
   readonly encoder = new LeafEncoder();
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #drained: () => void;
   readonly #flushSoon = new OncePerTick(() => this.flush());
   #closed = false;
@@ -21,7 +21,7 @@ export class Output {
   #wasHigh = false;
 
   /** `drained` is called when the queue has fallen below the low mark after it was above the high one. */
-  constructor(socket: Socket, drained: () => void) {
+  constructor(socket: Duplex, drained: () => void) {
     this.#socket = socket;
     this.#drained = drained;
   }

@@ -1,4 +1,4 @@
-import { hasWildcard, matches } from '../core/subject.ts';
+import { covers, hasWildcard, matches } from '../core/subject.ts';
 import type { Permissions } from './hub-info.ts';
 
 /** Answers kept per set of permissions: the subjects of a busy box, 1 MiB at most. */
@@ -18,6 +18,11 @@ export class SubjectRules {
     this.#permissions = permissions;
   }
 
+  /** Whether nothing under this filter can be allowed, because one prohibition covers it. */
+  deniesAll(filter: string): boolean {
+    return this.#permissions?.deny.some((denied) => covers(denied, filter)) ?? false;
+  }
+
   allows(subject: string): boolean {
     if (this.#permissions === null) return true;
     const known = this.#known.get(subject);
@@ -29,6 +34,11 @@ export class SubjectRules {
     }
     return allowed;
   }
+}
+
+/** Prohibitions of the box's own, on top of the hub's. */
+export function prohibitions(deny: readonly string[]): SubjectRules {
+  return new SubjectRules(deny.length === 0 ? null : { allow: [], deny });
 }
 
 function isAllowed({ allow, deny }: Permissions, subject: string): boolean {

@@ -81,7 +81,7 @@ export class LaneForwarder {
       ackTimeoutMs,
       own: stream?.own ?? false,
       jetStream: new JetStream(parts.hub),
-      routes: new Routes(stream?.name ?? null),
+      routes: new Routes(stream?.name ?? null, (subject) => parts.hub.nameAtHub(subject)),
       source: new RecordSource(parts.records, index, {
         arrived: () => this.schedule(),
         undecodable: (first, last, detail) => this.#pass?.undecodable(first, last, detail),
@@ -181,9 +181,9 @@ export class LaneForwarder {
   }
 
   async #reconcile(signal: AbortSignal): Promise<Known> {
-    const { records, inbox } = this.#parts;
+    const { hub, records, inbox } = this.#parts;
     const { index, name, subjects, stream } = this.options;
-    const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects : [];
+    const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects.map((one) => hub.nameAtHub(one)) : [];
     const own = stream?.own ? stream.name : null;
     const lane = { index, own, idEnd: `.${records.epoch}.${name}.`, filters };
     const found = await reconcile({ ...this.#lane, inbox }, lane, this.#doubt);

@@ -194,7 +194,7 @@ export class Pass {
         return true;
       case 'no-interest':
         this.disturb(
-          new GatewayError('no_stream', `the hub has withdrawn its interest in ${subject}`, {
+          new GatewayError('no_stream', `the hub has withdrawn its interest in ${hub.nameAtHub(subject)}`, {
             hint: 'the stream has no leader, or the hub is shutting down; it goes on by itself',
           }),
         );
@@ -205,8 +205,8 @@ export class Pass {
           return true;
         }
         this.disturb(
-          new GatewayError('permission_denied', `the hub does not let this box publish to ${subject}`, {
-            hint: `allow publish on ${subject} for the user of this box at the hub`,
+          new GatewayError('permission_denied', `the hub does not let this box publish to ${hub.nameAtHub(subject)}`, {
+            hint: `allow publish on ${hub.nameAtHub(subject)} for the user of this box at the hub (or take it out of upstream.deny_exports)`,
           }),
         );
         return false;

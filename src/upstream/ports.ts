@@ -15,6 +15,8 @@ export interface Hub {
   ): 'sent' | 'no-interest' | 'not-connected' | 'forbidden' | 'too-large' | 'full';
   /** Rejects with not_connected or request_timeout. */
   request(subject: string, payload: string, timeoutMs: number): Promise<{ headers: Buffer; payload: Buffer }>;
+  /** A subject or a filter of the box, as the hub knows it: they differ under `upstream.prefix`. */
+  nameAtHub(subject: string): string;
   /** Ends the connection, so that a new one is made. */
   cut(reason: GatewayError): void;
 }

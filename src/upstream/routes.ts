@@ -15,8 +15,12 @@ export class Routes {
   /** The configured stream of the lane; then no other is asked for. */
   readonly #named: string | null;
 
-  constructor(named: string | null) {
+  /** What the hub calls a subject of the box. */
+  readonly #nameAtHub: (subject: string) => string;
+
+  constructor(named: string | null, nameAtHub: (subject: string) => string) {
     this.#named = named;
+    this.#nameAtHub = nameAtHub;
   }
 
   /** What the hub said once may have changed while the link was down. */
@@ -33,9 +37,10 @@ export class Routes {
   of(subject: string): StreamInfo | null {
     const known = this.#bySubject.get(subject);
     if (known) return known;
+    const atHub = this.#nameAtHub(subject);
     for (const info of this.#streams.values()) {
       if (this.#named !== null && info.name !== this.#named) continue;
-      if (!info.subjects.some((filter) => matches(filter, subject))) continue;
+      if (!info.subjects.some((filter) => matches(filter, atHub))) continue;
       if (this.#bySubject.size >= CACHE_MAX) this.#bySubject.clear();
       this.#bySubject.set(subject, info);
       return info;
@@ -44,7 +49,8 @@ export class Routes {
   }
 
   /** Asks the hub. Rejects with no_stream where none takes the subject. */
-  async find(subject: string, jetStream: JetStream): Promise<StreamInfo> {
+  async find(local: string, jetStream: JetStream): Promise<StreamInfo> {
+    const subject = this.#nameAtHub(local);
     const name = this.#named ?? (await jetStream.streamOf(subject));
     const info = name === null ? null : await jetStream.streamInfo(name);
     if (info?.subjects.some((filter) => matches(filter, subject))) return info;

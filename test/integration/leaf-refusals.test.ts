@@ -55,7 +55,7 @@ describe('TLS', () => {
     ca: string | null,
     { cert, key }: { cert: string | null; key: string | null } = { cert: null, key: null },
   ) => ({
-    tls: { ca, cert, key },
+    tls: { ca, cert, key, handshakeFirst: false },
   });
   const hubWith = (scope: Scope, certificate: Certificate, verify = false) =>
     startNatsServer(scope, { leafnodes: { tls: { ...certificate, ca: authority.ca, verify } } });

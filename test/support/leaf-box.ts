@@ -82,7 +82,15 @@ export async function startLeafBox(
       user: null,
       password: null,
       token: null,
-      tls: { ca: null, cert: null, key: null },
+      nkeySeed: null,
+      credentials: null,
+      tls: { ca: null, cert: null, key: null, handshakeFirst: false },
+      proxy: null,
+      account: null,
+      isolate: false,
+      prefix: '',
+      denyImports: [],
+      denyExports: [],
       pingIntervalMs: 20_000,
       connectTimeoutMs: 5_000,
       inboxPrefix: `_INBOX.${name}`,
@@ -104,7 +112,10 @@ export async function startLinkedBox(
   options: Partial<LeafOptions> = {},
 ): Promise<LeafBox> {
   const box = await startLeafBox(scope, url, options);
-  await waitFor('the link to be up', () => box.link.up);
+  await waitFor('the link to be up', () => {
+    if (box.link.up) return true;
+    throw new Error(box.link.status().lastError?.message ?? 'no attempt has failed');
+  });
   return box;
 }
 

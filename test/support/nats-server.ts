@@ -15,6 +15,10 @@ export interface NatsTls {
   ca?: string;
   /** Ask for a client certificate. */
   verify?: boolean;
+  /** `verify_and_map`: the certificate's name is the user. */
+  map?: boolean;
+  /** `handshake_first`, of the leafnodes block, from 2.10 on. */
+  first?: boolean;
 }
 
 /** The hub announces an address at which nobody is: announcing its own, it would lead the box past the test's proxy. */
@@ -28,6 +32,8 @@ export interface NatsServerOptions {
   jetstream?: boolean | { storeDir?: string; syncAlways?: boolean; maxStore?: string; domain?: string };
   /** Default false. `raw` is pasted into the leafnodes block. */
   leafnodes?: boolean | { user?: string; password?: string; account?: string; tls?: NatsTls; raw?: string };
+  /** The websocket listener, in the clear unless there is `tls`; leaf nodes need the leafnodes block beside it. */
+  websocket?: boolean | { tls: NatsTls };
   /** The MQTT listener; needs jetstream. */
   mqtt?: boolean;
   /** Server-wide users or token; the clients of the test then need them too. */
@@ -50,6 +56,7 @@ export class NatsServer {
   clientPort = 0;
   leafPort = 0;
   mqttPort = 0;
+  webSocketPort = 0;
   monitorPort = 0;
 
   constructor(options: NatsServerOptions, dir: string) {
@@ -66,6 +73,11 @@ export class NatsServer {
     const { leafnodes } = this.#options;
     const tls = typeof leafnodes === 'object' && leafnodes.tls !== undefined;
     return `${tls ? 'tls' : 'nats'}://127.0.0.1:${this.leafPort}`;
+  }
+
+  /** For `upstream.urls`, of the websocket listener. */
+  get webSocketUrl(): string {
+    return `${typeof this.#options.websocket === 'object' ? 'wss' : 'ws'}://127.0.0.1:${this.webSocketPort}`;
   }
 
   get monitorUrl(): string {
@@ -97,6 +109,7 @@ export class NatsServer {
       this.monitorPort = await freePort();
       this.leafPort = this.#options.leafnodes ? await freePort() : 0;
       this.mqttPort = this.#options.mqtt ? await freePort() : 0;
+      this.webSocketPort = this.#options.websocket ? await freePort() : 0;
       try {
         await this.#launch();
         return;
@@ -156,7 +169,7 @@ export class NatsServer {
   }
 
   #configuration(): string {
-    const { name, jetstream, leafnodes, mqtt, authorization, accounts, maxPayload, extra } = this.#options;
+    const { name, jetstream, leafnodes, websocket, mqtt, authorization, accounts, maxPayload, extra } = this.#options;
     const lines = [
       `server_name: "${name ?? 'hub'}"`,
       `host: "127.0.0.1"`,
@@ -173,6 +186,10 @@ export class NatsServer {
       lines.push('}');
     }
     if (leafnodes) lines.push(...this.#leafnodeBlock(leafnodes === true ? {} : leafnodes));
+    if (websocket) {
+      const tls = websocket === true ? 'no_tls: true' : `tls { ${tlsFields(websocket.tls)} }`;
+      lines.push(`websocket { host: "127.0.0.1", port: ${this.webSocketPort}, ${tls} }`);
+    }
     if (mqtt) lines.push(`mqtt { host: "127.0.0.1", port: ${this.mqttPort} }`);
     if (authorization) {
       const inner =
@@ -194,14 +211,18 @@ export class NatsServer {
       lines.push(`  authorization { user: "${user}", password: "${password ?? ''}"${bound} }`);
     }
     if (tls !== undefined) {
-      const ca = tls.ca === undefined ? '' : `, ca_file: "${tls.ca}"`;
-      const verify = tls.verify ? ', verify: true' : '';
-      lines.push(`  tls { cert_file: "${tls.cert}", key_file: "${tls.key}"${ca}${verify} }`);
+      lines.push(`  tls { ${tlsFields(tls)}${tls.first ? ', handshake_first: true' : ''} }`);
     }
     if (raw !== undefined) lines.push(raw);
     lines.push('}');
     return lines;
   }
+}
+
+function tlsFields({ cert, key, ca, verify, map }: NatsTls): string {
+  const authority = ca === undefined ? '' : `, ca_file: "${ca}"`;
+  const asked = map ? ', verify_and_map: true' : verify ? ', verify: true' : '';
+  return `cert_file: "${cert}", key_file: "${key}"${authority}${asked}`;
 }
 
 /** A running server that is killed when the scope ends. */

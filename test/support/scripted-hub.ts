@@ -41,6 +41,10 @@ export class ScriptedHub implements Hub {
     },
   };
 
+  nameAtHub(subject: string): string {
+    return subject;
+  }
+
   forward(subject: string, reply: string, headers: Buffer, payload: Buffer): 'sent' {
     if (subject.startsWith('$JS.API.CONSUMER.MSG.NEXT.')) {
       const { batch } = JSON.parse(payload.toString()) as { batch: number };

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { tempDir } from '../support/temp.ts';
 import { configOf, load } from './config-loader.ts';
+
+const SEED = `SU${'A'.repeat(56)}`;
 
 /** Each text has this one problem at this path and line, and the mended text has none. */
 const cases: [name: string, text: string, path: string, line: number, message: RegExp, mended: string][] = [
@@ -125,6 +130,62 @@ const cases: [name: string, text: string, path: string, line: number, message: R
     'upstream:\n  urls: [tls://h]\n',
   ],
   [
+    'an NKey beside a token',
+    `upstream:\n  urls: [tls://h]\n  token: x\n  nkey_seed: ${SEED}\n`,
+    'upstream.nkey_seed',
+    4,
+    /an NKey beside a token/,
+    `upstream:\n  urls: [tls://h]\n  nkey_seed: ${SEED}\n`,
+  ],
+  [
+    'a credentials file beside a user',
+    'upstream:\n  urls: [tls://h]\n  user: sam\n  password: x\n  credentials: box.creds\n',
+    'upstream.credentials',
+    5,
+    /beside a user/,
+    'upstream:\n  urls: [tls://h]\n  credentials: box.creds\n',
+  ],
+  [
+    'a credentials file that is none',
+    'upstream:\n  urls: [tls://h]\n  credentials: box.pem\n',
+    'upstream.credentials',
+    3,
+    /BEGIN NATS USER JWT/,
+    'upstream:\n  urls: [wss://h/nats]\n  credentials: box.creds\n',
+  ],
+  [
+    'a seed file that holds none',
+    'upstream:\n  urls: [tls://h]\n  nkey_seed_file: box.pem\n',
+    'upstream.nkey_seed_file',
+    3,
+    /seed of an NKey/,
+    'upstream:\n  urls: [tls://h]\n  nkey_seed_file: box.seed\n',
+  ],
+  [
+    "a proxy's password without its user",
+    'upstream:\n  urls: [tls://h]\n  proxy: { url: "http://p", password: x }\n',
+    'upstream.proxy.password',
+    3,
+    /without a user/,
+    'upstream:\n  urls: [tls://h]\n  proxy: { url: "http://p:80", user: y, password: x }\n',
+  ],
+  [
+    'a proxy that is none',
+    'upstream:\n  urls: [tls://h]\n  proxy: { url: "socks://p" }\n',
+    'upstream.proxy.url',
+    3,
+    /http:/,
+    'upstream:\n  urls: [tls://h]\n  proxy: { url: "http://[::1]:3128/" }\n',
+  ],
+  [
+    'a prefix with a wildcard',
+    'upstream:\n  urls: [tls://h]\n  prefix: plant.*\n',
+    'upstream.prefix',
+    3,
+    /without wildcards/,
+    'upstream:\n  urls: [tls://h]\n  prefix: plant.one\n',
+  ],
+  [
     'a certificate without its key',
     'upstream:\n  urls: [tls://h]\n  tls: { cert: box.pem }\n',
     'upstream.tls.cert',
@@ -145,6 +206,8 @@ const cases: [name: string, text: string, path: string, line: number, message: R
 const files = {
   'box.pem': '-----BEGIN CERTIFICATE-----\n',
   'box.key': '-----BEGIN EC PRIVATE KEY-----\n',
+  'box.seed': `${SEED}\n`,
+  'box.creds': '-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n',
 };
 
 for (const [name, text, path, line, message, mended] of cases) {
@@ -171,6 +234,15 @@ test('both spellings of a secret at once', (t) => {
     problems.map(({ path }) => path),
     ['upstream.password'],
   );
+});
+
+test('a path below $CREDENTIALS_DIRECTORY is one of the folder that systemd names', (t) => {
+  const folder = tempDir(t, 'credentials');
+  writeFileSync(join(folder, 'hub.password'), 'hunter2\n');
+  const text =
+    'upstream: { urls: [tls://h], user: a, password_file: $CREDENTIALS_DIRECTORY/hub.password, tls: { ca: box.pem } }';
+  assert.equal(configOf(load(t, text, { CREDENTIALS_DIRECTORY: folder }, files)).upstream?.password, 'hunter2');
+  assert.match(load(t, text, {}, files).problems[0]?.message ?? '', /CREDENTIALS_DIRECTORY.* does not exist/);
 });
 
 test('addresses and hub addresses that are none', (t) => {
@@ -201,7 +273,9 @@ test('addresses and hub addresses that are none', (t) => {
     'hub',
     'hub:7422',
     'http://hub',
-    'ws://hub',
+    'ws://hub/a b',
+    'wss://hub?x=1',
+    'https://hub',
     'tls://',
     'tls://:7422',
     'tls://hub:0',

@@ -7,8 +7,12 @@ const address = (url: string) => parseHubUrl(url).address;
 
 describe('parseHubUrl', () => {
   it('takes what people write', () => {
-    const named = { host: 'hub.example', port: 7422, tls: true, tlsName: 'hub.example', url: 'tls://hub.example:7422' };
-    assert.deepEqual(address('tls://hub.example'), named);
+    const named = { host: 'hub.example', port: 7422, tls: true, tlsName: 'hub.example', path: null };
+    assert.deepEqual(address('tls://hub.example'), { ...named, url: 'tls://hub.example:7422' });
+    const web = { ...named, port: 443, path: '' };
+    assert.deepEqual(address('wss://hub.example'), { ...web, url: 'wss://hub.example:443' });
+    const behind = { ...web, port: 80, tls: false, path: '/nats' };
+    assert.deepEqual(address('ws://hub.example/nats/'), { ...behind, url: 'ws://hub.example:80/nats' });
     assert.deepEqual(address('nats-leaf://10.0.0.1:80').port, 80);
     assert.deepEqual(address('hub.example:7500').port, 7500);
     const { host, url } = address('nats://[fd00::1]:7422');
@@ -22,7 +26,7 @@ describe('parseHubUrl', () => {
   });
 
   it('refuses the rest', () => {
-    for (const url of ['http://hub', 'ws://hub', '', 'nats://', 'nats://a:b:c', 'nats://x:y%@hub', 'tls://hub:0']) {
+    for (const url of ['http://hub', 'https://hub', '', 'nats://', 'nats://a:b:c', 'nats://x:y%@hub', 'tls://hub:0']) {
       assert.throws(() => parseHubUrl(url), { code: 'config_invalid' }, url);
     }
   });
@@ -55,6 +59,14 @@ describe('HubAddresses', () => {
       'tls://c.example:7500 c.example',
       'tls://hub.example:7422 hub.example',
     ]);
+  });
+
+  it('holds them to the WebSocket and the path as well', () => {
+    const web = address('wss://hub.example/nats');
+    const addresses = new HubAddresses([web]);
+    addresses.announce(['10.0.0.1:8443'], web);
+    const all = Array.from({ length: addresses.size }, () => addresses.next().url);
+    assert.deepEqual(all.toSorted(), ['wss://10.0.0.1:8443/nats', 'wss://hub.example:443/nats']);
   });
 
   it('replaces what was announced before', () => {

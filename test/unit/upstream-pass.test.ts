@@ -34,7 +34,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
     arrived: () => pass.schedule(),
     undecodable: (first, end, detail) => pass.undecodable(first, end, detail),
   });
-  const routes = new Routes(null);
+  const routes = new Routes(null, (subject) => subject);
   routes.learn(STREAM);
   const lost: string[] = [];
   const pass: Pass = new Pass(

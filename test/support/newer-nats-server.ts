@@ -29,6 +29,31 @@ export function findNewerNatsServer(cacheDir: string): Program | null {
   return null;
 }
 
+/** Every version that can be had: the one on PATH and Debian's newer ones, in `cacheDir`. Lowest version first. */
+export function allNatsServers(cacheDir: string): { found: Program[]; missing: string[] } {
+  const found = new Map<string, Program>();
+  const missing: string[] = [];
+  const add = (path: string): boolean => {
+    const version = versionOf(path);
+    if (version !== null && !found.has(version)) found.set(version, { path, version });
+    return version !== null;
+  };
+  if (!add('nats-server')) missing.push('sudo apt-get install -y nats-server');
+  for (const suite of SUITES) {
+    const dir = join(cacheDir, `nats-server-${suite}`);
+    const path = join(dir, 'root/usr/sbin/nats-server');
+    if (!existsSync(path)) download(suite, dir);
+    if (!add(path)) {
+      const folder = join(dir, 'root');
+      missing.push(
+        `apt-get download nats-server/${suite} && dpkg-deb -x nats-server_*.deb ${folder} (with ${suite} among the sources)`,
+      );
+    }
+  }
+  const minor = ({ version }: Program): number => Number(version.split('.')[1]);
+  return { found: [...found.values()].sort((a, b) => minor(a) - minor(b)), missing };
+}
+
 /** Version of nats-server or mosquitto; null where it does not run. */
 export function versionOf(path: string): string | null {
   // mosquitto knows no --version and says it with its usage.
