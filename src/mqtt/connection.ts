@@ -38,6 +38,8 @@ export class Connection implements Flushable {
   readonly peer: Peer;
   /** 0 until the CONNECT has said it: to such a peer nothing can be answered. */
   version: ProtocolVersion | 0 = 0;
+  /** What the CONNECT says that the client takes; nothing larger is sent, not even a refusal [MQTT-3.1.2-24]. */
+  packetBytesMax = Number.POSITIVE_INFINITY;
   /** Wall clock; `nowMs` is that of the chunk at hand. */
   readonly openedAtMs: number;
   nowMs: number;
@@ -126,6 +128,7 @@ export class Connection implements Flushable {
   accept(client: Client): void {
     this.#client = client;
     this.#framer.bytesMax = this.context.options.packetBytesMax;
+    this.#framer.isMinimal = client.version === 5;
     this.context.clients.set(client.party.name, this);
   }
 
@@ -137,7 +140,7 @@ export class Connection implements Flushable {
   /** An answer to a client, after the PUBACKs that are due; one larger than the client takes is not sent [MQTT-3.1.2-24]. */
   answer(packet: Buffer): void {
     this.#addPubacks();
-    if (packet.length <= (this.#client?.packetBytesMax ?? packet.length)) this.send(packet);
+    if (packet.length <= this.packetBytesMax) this.send(packet);
   }
 
   /** Calls back once the system has taken all that was sent up to now, or will take no more. */
@@ -204,16 +207,24 @@ export class Connection implements Flushable {
       const reasonCode = `0x${error.reasonCode.toString(16)}`;
       context.log.warn({ client: name, remote: this.remote, reasonCode, hint: error.hint }, error.message);
     }
-    if (this.#client !== null) this.end(version === 5 ? disconnect(error.reasonCode, error.message) : null);
-    else if (version === 5) this.end(connackRefused(5, error.reasonCode, error.message));
-    else this.end(error.returnCode === returnCode.none ? null : connackRefused(4, error.returnCode, ''));
+    if (version === 5) this.end(this.#lastWords(error));
+    else if (this.#client !== null || error.returnCode === returnCode.none) this.end(null);
+    else this.end(connackRefused(4, error.returnCode, ''));
+  }
+
+  /** Without its reason string where the client takes no packet of that length [MQTT-3.2.2-19] [MQTT-3.14.2-3]. */
+  #lastWords({ reasonCode, message }: PacketError): Buffer {
+    const say = (why: string) =>
+      this.#client === null ? connackRefused(5, reasonCode, why) : disconnect(reasonCode, why);
+    const told = say(message);
+    return told.length <= this.packetBytesMax ? told : say('');
   }
 
   /** Ends the connection after a last packet. The client leaves at once; the socket lingers until it has read that. */
   end(last: Buffer | null): void {
     if (this.#state !== 'open') return;
     this.#addPubacks();
-    if (last !== null && last.length <= (this.#client?.packetBytesMax ?? last.length)) this.#outbox.add(last);
+    if (last !== null && last.length <= this.packetBytesMax) this.#outbox.add(last);
     this.#outbox.flush(this.#socket);
     this.#leave('closing');
     this.#since = performance.now();

@@ -37,6 +37,7 @@ export function handleConnect(connection: Connection, { bytes, start, body, end 
   connection.version = version;
   if (level !== 4 && level !== 5) throw versionRefused(level);
   const connect = decodeConnect(reader, version, start);
+  connection.packetBytesMax = connect.properties.packetBytesMax ?? Number.POSITIVE_INFINITY;
   if (connect.properties.authenticationMethod !== undefined) {
     throw new PacketError(reason.badAuthenticationMethod, 'enhanced authentication is not supported', {
       hint: 'take the authentication method out of the settings of the client',

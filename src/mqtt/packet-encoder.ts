@@ -23,10 +23,9 @@ export function connack(version: ProtocolVersion, properties: ConnackProperties)
 /** CONNACK of refusal: a reason code in MQTT 5, a return code in 3.1.1. */
 export function connackRefused(version: ProtocolVersion, code: number, why: string): Buffer {
   if (version === 4) return Buffer.of(0x20, 2, 0, code);
-  return encode(
-    { cmd: 'connack', sessionPresent: false, reasonCode: code, properties: { reasonString: clip(why) } },
-    5,
-  );
+  const packet: IConnackPacket = { cmd: 'connack', sessionPresent: false, reasonCode: code };
+  if (why !== '') packet.properties = { reasonString: clip(why) };
+  return encode(packet, 5);
 }
 
 /** `codes`: one for each topic filter, in order [MQTT-3.8.4-5]. */

@@ -25,6 +25,8 @@ const requiredFlags: readonly number[] = [0, 0, 0, -1, 0, 0, 2, 0, 2, 0, 2, 0, 0
 export class PacketFramer {
   /** Largest packet, with its fixed header. */
   bytesMax: number;
+  /** MQTT 5 wants the remaining length in as few bytes as it needs [MQTT-1.5.5-1]; 3.1.1 does not say so. */
+  isMinimal = false;
   bytes: Buffer = EMPTY;
   start = 0;
   body = 0;
@@ -123,6 +125,8 @@ export class PacketFramer {
       const byte = bytes[start + i] ?? 0;
       remaining += (byte & 0x7f) << (7 * (i - 1));
       if (byte < 0x80) {
+        if (byte === 0 && i > 1 && this.isMinimal)
+          throw malformed('the remaining length is longer than it needs to be');
         this.#headerBytes = i + 1;
         this.#checkLength(i + 1 + remaining);
         this.#packetBytes = i + 1 + remaining;
