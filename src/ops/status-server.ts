@@ -6,6 +6,7 @@ import { once, type Service } from '../core/service.ts';
 import { bracketed, Guard, SECURITY_HEADERS } from './guard.ts';
 import { healthz } from './health.ts';
 import { Look } from './look.ts';
+import { METRICS_TYPE, metrics } from './metrics.ts';
 import { assets } from './page.ts';
 import type { Snapshot } from './snapshot.ts';
 import { VIEWERS_MAX, Viewers } from './viewers.ts';
@@ -49,6 +50,7 @@ export interface StatusServerStatus {
  *
  * - `GET /` the page, `GET /events` its live feed (server-sent events named `view`, one a second)
  * - `GET /status.json` the whole `Snapshot`
+ * - `GET /metrics` the same for Prometheus
  * - `GET /healthz` 200 while the box can take data, else 503: `{ status, problems }`
  *
  * Listens on loopback by default. `start()` rejects with a `GatewayError` where the address can't be had.
@@ -154,10 +156,21 @@ export class StatusServer implements Service {
       answer(response, statusCode, JSON_TYPE, `${JSON.stringify(body)}\n`);
     } else if (path === '/status.json') {
       answer(response, 200, JSON_TYPE, `${JSON.stringify(this.#look.snapshot(performance.now()))}\n`);
+    } else if (path === '/metrics') {
+      void this.#scrape(response);
     } else if (path === '/events') {
       this.#watch(request, response);
     } else {
-      answer(response, 404, TEXT, 'Nothing here: try /, /status.json or /healthz.\n');
+      answer(response, 404, TEXT, 'Nothing here: try /, /status.json, /metrics or /healthz.\n');
+    }
+  }
+
+  async #scrape(response: ServerResponse): Promise<void> {
+    try {
+      answer(response, 200, METRICS_TYPE, await metrics(this.#look.snapshot(performance.now())));
+    } catch (error) {
+      this.#failed(error);
+      answer(response, 500, TEXT, 'The metrics could not be read: see the log.\n');
     }
   }
 

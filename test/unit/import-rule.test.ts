@@ -89,7 +89,9 @@ function reachable(entry: string, scans: ReadonlyMap<string, Scan>): Set<string>
 
 function scanSources(): Map<string, Scan> {
   const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
-  const files = names.filter((name) => name.endsWith('.ts')).map((name) => posix.join('src', name));
+  // A declaration file holds types of a package; no program imports it.
+  const isSource = (name: string) => name.endsWith('.ts') && !name.endsWith('.d.ts');
+  const files = names.filter(isSource).map((name) => posix.join('src', name));
   return new Map(files.map((file) => [file, scan(readFileSync(join(root, file), 'utf8'))]));
 }
 
