@@ -7,6 +7,8 @@ import type { Message, Party } from './core/message.ts';
 import { Router, type Upstream } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
 import { matches } from './core/subject.ts';
+import { listenFor } from './listen/listen.ts';
+import { mqtt as mqttProtocol, nats as natsProtocol } from './listen/protocol.ts';
 import { MqttEdge } from './mqtt/mqtt-edge.ts';
 import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
 import type { LeafLink } from './nats/leaf-link.ts';
@@ -33,7 +35,7 @@ interface Address {
   port: number;
 }
 
-const NO_NATS: ClientPortStatus = { listener: null, note: '', counters: {}, clients: [] };
+const NO_NATS: ClientPortStatus = { listeners: [], note: '', counters: {}, clients: [] };
 
 const HUB: Party = { kind: 'hub', name: 'hub' };
 
@@ -48,6 +50,8 @@ export class Gateway implements Service {
   readonly #log: Log;
   readonly #router = new Router();
   readonly #journal: Journal;
+  /** Null: there are no users. */
+  readonly #authenticator: Authenticator | null;
   readonly #mqtt: MqttEdge;
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
@@ -79,11 +83,13 @@ export class Gateway implements Service {
       },
       log.child({ part: 'store' }),
     );
+    this.#authenticator = config.users.length === 0 ? null : new Authenticator(config.users);
     this.#mqtt = new MqttEdge({
       router: this.#router,
+      listen: listenFor(mqttProtocol),
       log: log.child({ part: 'mqtt' }),
       options: config.mqtt,
-      authenticator: config.users.length === 0 ? null : new Authenticator(config.users),
+      authenticator: this.#authenticator,
       retained: this.#journal.retained,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),
     });
@@ -102,7 +108,7 @@ export class Gateway implements Service {
   #probes(): ReadonlyMap<string, () => Promise<void>> {
     const { mqtt, nats, status } = this.listeners;
     const probes = new Map([['the writer thread', () => this.#journal.answers()]]);
-    for (const { host, port } of [...mqtt, nats, status].filter((address) => address !== null)) {
+    for (const { host, port } of [...mqtt, ...nats, status].filter((address) => address !== null)) {
       probes.set(`${host}:${port}`, () => accepts(reachable(host), port));
     }
     return probes;
@@ -140,11 +146,11 @@ export class Gateway implements Service {
   });
 
   /** Where the box listens: with port 0 in the configuration only this tells. */
-  get listeners(): { mqtt: Address[]; nats: Address | null; status: Address | null } {
+  get listeners(): { mqtt: Address[]; nats: Address[]; status: Address | null } {
     const { listeners } = this.#mqtt.status();
     return {
       mqtt: listeners.map(({ host, port }) => ({ host, port })),
-      nats: this.#nats?.address ?? null,
+      nats: this.#nats?.addresses ?? [],
       status: this.#status?.address ?? null,
     };
   }
@@ -195,6 +201,8 @@ export class Gateway implements Service {
     const streams = this.#journal.laneNames.map((name) => this.#laneUp(name).stream?.name ?? name);
     this.#nats = new ClientPort({
       router: this.#router,
+      listen: listenFor(natsProtocol),
+      authenticator: this.#authenticator,
       lanes: { laneOf: (message) => journal.laneOf(message), streamOf: (lane) => streams[lane] ?? '' },
       hub: () => this.#link,
       server: { id: serverId(gateway.name), name: gateway.name, jetstream: upstream !== null },

@@ -64,7 +64,7 @@ export function summarize(config: Config, file: string | null): string {
     ['gateway', `${gateway.name}, data in ${gateway.data}`],
     ['mqtt', listeners === '' ? 'no listener' : `${listeners}; packets up to ${formatSize(mqtt.packetBytesMax)}`],
     ['users', users.length === 0 ? 'none' : users.map(({ name }) => name).join(', ')],
-    ['nats', nats === null ? 'off' : `${address(nats)}${nats.isDefault ? ', if it is free' : ''}`],
+    ['nats', nats === null ? 'off' : describeNats(nats)],
     ['status', status === null ? 'off' : address(status)],
     ['journal', `always leaves ${formatSize(journal.reserveBytes)} of the disk free`],
     ...lanes.map((lane, index): [string, string] => [index === 0 ? 'lanes' : '', describeLane(lane)]),
@@ -74,9 +74,15 @@ export function summarize(config: Config, file: string | null): string {
   return `${file === null ? 'no file: the defaults' : file}: no problems\n${body}`;
 }
 
+function describeNats({ listeners, isDefault }: NonNullable<Config['nats']>): string {
+  return listeners
+    .map((listener, index) => describeListener(listener) + (isDefault && index === 0 ? ', if it is free' : ''))
+    .join('; ');
+}
+
 function describeListener(listener: Config['mqtt']['listeners'][number]): string {
   const { tls, websocket } = listener;
-  const kind = `${tls === null ? '' : ' TLS'}${websocket === null ? '' : ` WebSocket ${websocket.path}`}`;
+  const kind = `${tls === null ? '' : tls.first ? ' TLS first' : ' TLS'}${websocket === null ? '' : ` WebSocket ${websocket.path}`}`;
   const certificates =
     tls === null || tls.clientCertificates === 'none' ? '' : `, client certificates ${tls.clientCertificates}`;
   return `${address(listener)}${kind}${certificates}`;

@@ -38,12 +38,17 @@ function checkListeners({ mqtt, nats, status, users = [] }: Draft, refused: Refu
     add(['mqtt', 'listeners', index], listener?.listen, listener?.anonymous, users.length > 0 || refused(['users']));
     checkListenerTls(['mqtt', 'listeners', index, 'tls'], listener?.tls, report);
   });
+  const hasUsers = users.length > 0 || refused(['users']);
   // Where it is not written it need not be had, so it is in nobody's way; but it is anonymous all the same.
   if (nats !== undefined && nats.listen === undefined && !refused(['nats'])) {
-    if (!refused(['nats', 'listen']) && !refused(['nats', 'anonymous'])) {
+    if (!hasUsers && !refused(['nats', 'listen']) && !refused(['nats', 'anonymous'])) {
       checkAnonymous(['nats'], NATS_LISTEN, nats.anonymous, report);
     }
-  } else add(['nats'], nats?.listen, nats?.anonymous, false);
+  } else add(['nats'], nats?.listen, nats?.anonymous, hasUsers);
+  nats?.listeners?.forEach((listener, index) => {
+    add(['nats', 'listeners', index], listener?.listen, listener?.anonymous, hasUsers);
+    checkListenerTls(['nats', 'listeners', index, 'tls'], listener?.tls, report);
+  });
   // It knows no users yet.
   add(['status'], status?.listen, status?.anonymous, false);
 }
@@ -56,16 +61,19 @@ function checkAnonymous(path: Path, address: Address, anonymous: boolean | undef
     report(
       [...path, anonymous === undefined ? 'listen' : 'anonymous'],
       `${addressText(address)} is open to the network and there are no users`,
-      path[0] === 'mqtt'
+      path[0] !== 'status'
         ? `add users (petiole user add NAME), or write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`
         : `write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`,
     );
   }
 }
 
-type Listeners = NonNullable<NonNullable<Draft['mqtt']>['listeners']>;
+interface ListenerTls {
+  readonly ca?: string | undefined;
+  readonly client_certificates?: string | undefined;
+}
 
-function checkListenerTls(path: Path, tls: NonNullable<Listeners[number]>['tls'], report: Report): void {
+function checkListenerTls(path: Path, tls: ListenerTls | undefined, report: Report): void {
   const asked = tls?.client_certificates ?? 'none';
   if (asked !== 'none' && tls?.ca === undefined) {
     report(
@@ -76,14 +84,16 @@ function checkListenerTls(path: Path, tls: NonNullable<Listeners[number]>['tls']
   }
 }
 
-function checkUsers({ users = [], mqtt }: Draft, refused: Refused, report: Report): void {
+function checkUsers({ users = [], mqtt, nats }: Draft, refused: Refused, report: Report): void {
   const names = new Map<string, number>();
   const certificates = new Map<string, number>();
-  const asksForCertificates = mqtt?.listeners?.some((one) => (one?.tls?.client_certificates ?? 'none') !== 'none');
+  const nkeys = new Map<string, number>();
+  const listeners = [...(mqtt?.listeners ?? []), ...(nats?.listeners ?? [])];
+  const asksForCertificates = listeners.some((one) => (one?.tls?.client_certificates ?? 'none') !== 'none');
   users.forEach((user, index) => {
     if (user === undefined) return;
     const at = (key: string): Path => ['users', index, key];
-    const unique = (key: 'name' | 'certificate', seen: Map<string, number>): void => {
+    const unique = (key: 'name' | 'certificate' | 'nkey', seen: Map<string, number>): void => {
       const value = user[key];
       if (value === undefined) return;
       const first = seen.get(value);
@@ -92,19 +102,20 @@ function checkUsers({ users = [], mqtt }: Draft, refused: Refused, report: Repor
     };
     unique('name', names);
     unique('certificate', certificates);
-    const has = (key: 'password_hash' | 'certificate'): boolean => user[key] !== undefined || refused(at(key));
-    if (!has('password_hash') && !has('certificate')) {
+    unique('nkey', nkeys);
+    const proofs = ['password_hash', 'token_hash', 'nkey', 'certificate'] as const;
+    if (!proofs.some((key) => user[key] !== undefined || refused(at(key)))) {
       report(
         at('name'),
-        'a user without a password and without a certificate could never connect',
+        'a user without a password, a token, an NKey or a certificate could never connect',
         'run `petiole user passwd NAME`, or add certificate: the common name of its client certificate',
       );
     }
-    if (user.certificate !== undefined && asksForCertificates !== true && !refused(['mqtt'])) {
+    if (user.certificate !== undefined && !asksForCertificates && !refused(['mqtt']) && !refused(['nats'])) {
       report(
         at('certificate'),
         'no listener asks for the certificates of clients',
-        'add tls with ca and client_certificates: optional (or required) to a listener of mqtt',
+        'add tls with ca and client_certificates: optional (or required) to a listener of mqtt or nats',
       );
     }
   });

@@ -1,6 +1,8 @@
 import * as v from 'valibot';
+import { isUserKey } from '../core/nkey.ts';
 import { isPasswordHash } from '../core/password.ts';
 import { hasWildcard, isFilter, isSystemSubject } from '../core/subject.ts';
+import { isTokenHash } from '../core/token.ts';
 import { isRule } from '../core/users.ts';
 import { type Address, readHubUrl, readListen, readProxyUrl } from './address.ts';
 import { durationUnits, parseDuration, parseSize, sizeUnits } from './units.ts';
@@ -183,6 +185,27 @@ export function userName() {
 export function passwordHash() {
   const expected = 'a hash "$scrypt$ln=…,r=…,p=…$salt$hash"\n`petiole user passwd NAME` makes one';
   return v.pipe(secret(), v.check(isPasswordHash, expected));
+}
+
+export function tokenHash() {
+  const expected = 'a hash "$sha256$…" of a token that the box has made\n`petiole user token NAME` makes one';
+  return v.pipe(secret(), v.check(isTokenHash, expected));
+}
+
+/** The public half of a user's NKey. */
+export function userKey() {
+  const expected =
+    'the public key of a user, "U" and 55 more letters and digits\n`nk -gen user -pubout` makes a pair; the seed "S…" stays with the client';
+  return v.pipe(v.string(expected), v.check(isUserKey, expected));
+}
+
+/** Of a web page, as browsers send it: no path behind it. */
+export function origin() {
+  const expected = 'an origin such as https://panel.example or http://192.168.0.7:8080, without a path';
+  return v.pipe(
+    v.string(expected),
+    v.check((value) => URL.parse(value)?.origin === value, expected),
+  );
 }
 
 /** Where WebSockets are asked for. */

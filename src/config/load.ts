@@ -116,20 +116,22 @@ function openSource(file: string | null, cwd: string): Source {
 
 /**
  * `status: off` is short for `status: { listen: off }`, and so is `nats: off`; `websocket: true` of a listener for
- * `websocket: {}`.
+ * `websocket: {}`, and `allow_responses: true` of a user.
  */
 function expandShorthand(tree: unknown): unknown {
   if (!isMap(tree)) return tree;
-  const { mqtt } = tree;
-  if (isMap(mqtt) && Array.isArray(mqtt.listeners)) {
-    for (const listener of mqtt.listeners) {
-      if (!isMap(listener)) continue;
-      if (listener.websocket === true) listener.websocket = {};
-      else if (listener.websocket === false) delete listener.websocket;
-    }
-  }
+  const edges = [tree.mqtt, tree.nats].filter(isMap);
+  for (const listener of edges.flatMap(({ listeners }) => listeners)) expandFlag(listener, 'websocket');
+  if (Array.isArray(tree.users)) for (const user of tree.users) expandFlag(user, 'allow_responses');
   const short = ['status', 'nats'].filter((key) => tree[key] === 'off');
   return { ...tree, ...Object.fromEntries(short.map((key) => [key, { listen: 'off' }])) };
+}
+
+/** `key: true` is `key: {}`, and `key: false` is none. */
+function expandFlag(map: unknown, key: string): void {
+  if (!isMap(map)) return;
+  if (map[key] === true) map[key] = {};
+  else if (map[key] === false) delete map[key];
 }
 
 function startsWith(path: Path, prefix: Path): boolean {

@@ -13,6 +13,8 @@ import * as field from './fields.ts';
 export const LANES_MAX = 255;
 /** One box has a handful of networks. */
 const LISTENERS_MAX = 16;
+/** The panels of a plant. */
+const ORIGINS_MAX = 16;
 /** Every message is matched against each of them, the first time its subject is seen. */
 const LANE_SUBJECTS_MAX = 64;
 /** A file of the longest size has room for no more; each has a memory of the topics that it may use. */
@@ -35,31 +37,64 @@ const log = field.map({
   level: v.optional(field.choice(['trace', 'debug', 'info', 'warn', 'error']), 'info'),
 });
 
+const listenerTls = {
+  cert: v.pipe(field.path(), v.metadata({ example: 'tls/server.pem' })),
+  key: v.pipe(field.path(), v.metadata({ example: 'tls/server.key' })),
+  /** The authorities that sign the certificates of clients. */
+  ca: v.optional(field.path()),
+  client_certificates: v.optional(field.choice(['none', 'optional', 'required']), 'none'),
+};
+
+/** `true` is short for the default path. */
+const websocket = v.optional(
+  field.map({
+    path: v.optional(field.urlPath(), '/'),
+    /** Of web pages that may connect; none: any, but on loopback only those of this machine. */
+    origins: v.optional(field.list(field.origin(), 0, ORIGINS_MAX), []),
+  }),
+);
+
 const mqttListener = field.map({
   listen: v.pipe(field.listen(), v.metadata({ example: '127.0.0.1:1883' })),
   /** Whether one may connect as nobody: off loopback it must be written. */
   anonymous: v.optional(field.yesOrNo()),
+  tls: v.optional(field.map(listenerTls)),
+  websocket,
+});
+
+const natsListener = field.map({
+  listen: v.pipe(field.listen(), v.metadata({ example: '0.0.0.0:4223' })),
+  anonymous: v.optional(field.yesOrNo()),
   tls: v.optional(
     field.map({
-      cert: v.pipe(field.path(), v.metadata({ example: 'tls/server.pem' })),
-      key: v.pipe(field.path(), v.metadata({ example: 'tls/server.key' })),
-      /** The authorities that sign the certificates of clients. */
-      ca: v.optional(field.path()),
-      client_certificates: v.optional(field.choice(['none', 'optional', 'required']), 'none'),
+      ...listenerTls,
+      /** TLS at once, instead of after INFO. */
+      handshake_first: v.optional(field.yesOrNo(), false),
     }),
   ),
-  /** `true` is short for the default path. */
-  websocket: v.optional(field.map({ path: v.optional(field.urlPath(), '/') })),
+  websocket,
 });
 
 /** Who may connect, and to what. */
 const user = field.map({
   name: v.pipe(field.userName(), v.metadata({ example: 'line3' })),
   password_hash: v.optional(field.passwordHash()),
+  /** For NATS clients. */
+  token_hash: v.optional(field.tokenHash()),
+  nkey: v.optional(field.userKey()),
   /** Common name or alternative name of a client certificate. */
   certificate: v.optional(field.text()),
   publish: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
+  publish_deny: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
   subscribe: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
+  subscribe_deny: v.optional(field.list(field.rule(), 0, USER_RULES_MAX), []),
+  /** May answer the requests that it receives, beside what it may publish; `true` is short for the defaults (NATS). */
+  allow_responses: v.optional(
+    field.map({
+      max: v.optional(field.count(1, 1_000_000), 1),
+      expires: v.optional(field.duration('1ms', '1d'), '2m'),
+    }),
+  ),
 });
 
 const mqtt = field.map({
@@ -91,12 +126,22 @@ const nats = field.map({
   /** Without a default here: a written address must be had, the default one need not. */
   listen: v.optional(v.pipe(field.listenOrOff(), v.metadata({ example: '127.0.0.1:4222' }))),
   anonymous: v.optional(field.yesOrNo()),
+  /** Further addresses, or with `listen: off` all of them. */
+  listeners: v.optional(field.list(natsListener, 0, LISTENERS_MAX), []),
   /** A handful of programs on the box, and what a mistake of one of them may cost. */
   connections_max: v.optional(field.count(1, 10_000), 200),
   /** Headers and payload. As mqtt.packet_max: what is accepted here also fits at the hub, with the headers of the box. */
   payload_max: v.optional(field.size('1KiB', '64MiB'), '256KiB'),
   /** Of one client; a filter costs about 1 KiB. */
   subscriptions_max: v.optional(field.count(1, 50_000), 5000),
+  /** As nats-server: a subject, an sid and the JSON of CONNECT have to fit. */
+  control_line_max: v.optional(field.size('1KiB', '64KiB'), '4KiB'),
+  /** How long a new connection may take until its login is done. */
+  connect_timeout: v.optional(field.duration('1s', '5m'), '10s'),
+  /** Of one client that does not read: a second of a slow LTE line, or sixteen of the largest messages. */
+  pending_max: v.optional(field.size('64KiB', '256MiB'), '4MiB'),
+  /** Of all clients together: what a small box can spare. */
+  pending_total_max: v.optional(field.size('64KiB', '1GiB'), '32MiB'),
   /** Two of ours unanswered end a connection. */
   ping_interval: v.optional(field.duration('1s', '1h'), '2m'),
   /** How long a Nats-Msg-Id is remembered: as long as a stream does by default. */
@@ -233,23 +278,30 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
   const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream } = file;
   const natsListen = nats.listen === undefined ? NATS_LISTEN : nats.listen;
   const fileOrNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
+  type ListenerValues = (typeof mqtt.listeners)[number] | (typeof nats.listeners)[number];
+  const listenerOf = ({ listen, anonymous, tls, websocket }: ListenerValues) => ({
+    ...listen,
+    anonymous: anonymous ?? isLoopback(listen.host),
+    tls: tls
+      ? {
+          cert: absolute(tls.cert),
+          key: absolute(tls.key),
+          ca: fileOrNull(tls.ca),
+          clientCertificates: tls.client_certificates,
+          first: 'handshake_first' in tls && tls.handshake_first,
+        }
+      : null,
+    websocket: websocket ?? null,
+  });
+  const natsListeners = [
+    ...(natsListen ? [{ listen: natsListen, anonymous: nats.anonymous, tls: undefined, websocket: undefined }] : []),
+    ...nats.listeners,
+  ].map(listenerOf);
   return {
     gateway: { name: gateway.name, data: absolute(gateway.data) },
     log,
     mqtt: {
-      listeners: mqtt.listeners.map(({ listen, anonymous, tls, websocket }) => ({
-        ...listen,
-        anonymous: anonymous ?? isLoopback(listen.host),
-        tls: tls
-          ? {
-              cert: absolute(tls.cert),
-              key: absolute(tls.key),
-              ca: fileOrNull(tls.ca),
-              clientCertificates: tls.client_certificates,
-            }
-          : null,
-        websocket: websocket ?? null,
-      })),
+      listeners: mqtt.listeners.map(listenerOf),
       connectionsMax: mqtt.connections_max,
       packetBytesMax: mqtt.packet_max,
       connectTimeoutMs: mqtt.connect_timeout,
@@ -262,20 +314,33 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
     users: users.map((user) => ({
       name: user.name,
       passwordHash: user.password_hash ?? null,
+      tokenHash: user.token_hash ?? null,
+      nkey: user.nkey ?? null,
       certificate: user.certificate ?? null,
       publish: user.publish,
+      publishDeny: user.publish_deny,
       subscribe: user.subscribe,
+      subscribeDeny: user.subscribe_deny,
+      responses: user.allow_responses
+        ? { max: user.allow_responses.max, expiresMs: user.allow_responses.expires }
+        : null,
     })),
-    nats: natsListen && {
-      ...natsListen,
-      isDefault: nats.listen === undefined,
-      anonymous: nats.anonymous ?? isLoopback(natsListen.host),
-      connectionsMax: nats.connections_max,
-      payloadBytesMax: nats.payload_max,
-      subscriptionsMax: nats.subscriptions_max,
-      pingIntervalMs: nats.ping_interval,
-      duplicateWindowMs: nats.duplicate_window,
-    },
+    nats:
+      natsListeners.length === 0
+        ? null
+        : {
+            listeners: natsListeners,
+            isDefault: nats.listen === undefined,
+            connectionsMax: nats.connections_max,
+            payloadBytesMax: nats.payload_max,
+            subscriptionsMax: nats.subscriptions_max,
+            controlLineBytesMax: nats.control_line_max,
+            connectTimeoutMs: nats.connect_timeout,
+            pendingBytesMax: nats.pending_max,
+            pendingBytesTotalMax: nats.pending_total_max,
+            pingIntervalMs: nats.ping_interval,
+            duplicateWindowMs: nats.duplicate_window,
+          },
     status: status.listen && {
       ...status.listen,
       anonymous: status.anonymous ?? isLoopback(status.listen.host),

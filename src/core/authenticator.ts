@@ -1,7 +1,9 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LoginDelays } from './login-delays.ts';
+import { isSignedBy } from './nkey.ts';
 import { PASSWORD_BYTES_MAX, unmatchedHash, verifyPassword } from './password.ts';
+import { hashToken } from './token.ts';
 import { type Account, type User, type UserRules, Users } from './users.ts';
 
 /** Logins that wait, of all addresses: a fleet of the default 1,000 connections at once; 4 MiB of passwords at worst. */
@@ -36,22 +38,53 @@ export class Authenticator {
    * Null for a wrong password as for an unknown user, after the same time; also where there is no room. Never rejects.
    * `remote` is the address that pays for failures with a wait.
    */
-  async byPassword(
-    name: string,
-    password: string | Uint8Array,
-    remote: string,
-    clientId: string,
-  ): Promise<User | null> {
+  byPassword(name: string, password: string | Uint8Array, remote: string, clientId: string): Promise<User | null> {
+    const account = this.#users.byName(name);
+    return this.#slowly(remote, clientId, async () =>
+      (await this.#isRight(account, password, remote)) ? account : null,
+    );
+  }
+
+  /** The same for a token (NATS). */
+  byToken(token: string, remote: string, clientId: string): Promise<User | null> {
+    return this.#slowly(remote, clientId, async () => {
+      const account = token.length <= PASSWORD_BYTES_MAX ? this.#users.byTokenHash(hashToken(token)) : null;
+      if (account === null) await this.#delay(remote);
+      return account;
+    });
+  }
+
+  /** The same for an NKey (NATS): `signature` of the challenge `nonce`, which was made for this connection alone. */
+  byKey(nkey: string, nonce: string, signature: string, remote: string, clientId: string): Promise<User | null> {
+    return this.#slowly(remote, clientId, async () => {
+      const account = this.#users.byKey(nkey);
+      if (account !== null && isSignedBy(nkey, nonce, signature)) return account;
+      await this.#delay(remote);
+      return null;
+    });
+  }
+
+  /** Somebody has an NKey, so connections need a challenge. */
+  get hasKeys(): boolean {
+    return this.#users.hasKeys;
+  }
+
+  /** A login that counts as one of its address, and that the address pays for where it fails. */
+  async #slowly(remote: string, clientId: string, check: () => Promise<Account | null>): Promise<User | null> {
     if (!this.hasRoom(remote)) return null;
     this.#waiting++;
     this.#delays.enter(remote);
-    const account = this.#users.byName(name);
-    const isRight = await this.#isRight(account, password, remote);
+    const account = await check();
     this.#delays.leave(remote);
     this.#waiting--;
-    if (account !== null && isRight) return account.user(clientId);
+    if (account !== null) return account.user(clientId);
     this.#delays.failed(remote);
     return null;
+  }
+
+  async #delay(remote: string): Promise<void> {
+    const delayMs = this.#delays.delayMs(remote);
+    if (delayMs > 0) await wait(delayMs, undefined, { ref: false });
   }
 
   /** The user of a certificate that was verified: `names` are its common name and its alternative names. */
@@ -63,8 +96,7 @@ export class Authenticator {
     if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return false;
     const digest = createHmac('sha256', this.#key).update(password).digest();
     if (this.#isKnown(account, digest)) return true;
-    const delayMs = this.#delays.delayMs(remote);
-    if (delayMs > 0) await wait(delayMs, undefined, { ref: false });
+    await this.#delay(remote);
     const check = async (): Promise<boolean> => {
       // By its turn another device of the same user may have shown that it is right.
       if (this.#isKnown(account, digest)) return true;

@@ -1,4 +1,4 @@
-import { covers, isFilter, isSystemSubject, matches } from './subject.ts';
+import { covers, isFilter, isSystemSubject, matches, overlaps } from './subject.ts';
 import { topicToSubject } from './topic.ts';
 
 /** Who a connection acts for, and what it may do. Subjects and filters as NATS has them. */
@@ -6,22 +6,49 @@ export interface User {
   readonly name: string;
   /** Its rules name the client (`{clientid}`) and hold for this one alone. */
   readonly isPerClient: boolean;
+  /** With their placeholders filled in. */
+  readonly rules: Rules;
   mayPublish(subject: string): boolean;
-  /** Only where one rule covers the whole filter: so whatever the subscription matches may be received. */
+  /** Only where one rule covers the whole filter, and no deny rule does: `mayReceive` judges the rest. */
   maySubscribe(filter: string): boolean;
   mayReceive(subject: string): boolean;
+  /** Whether the filter matches subjects that it may not receive although it may subscribe to it. */
+  hidesSome(filter: string): boolean;
+}
+
+/** A deny rule is stronger than any other. */
+export interface Rules {
+  readonly publish: readonly string[];
+  readonly publishDeny: readonly string[];
+  readonly subscribe: readonly string[];
+  readonly subscribeDeny: readonly string[];
+  /** May answer requests that it received, whatever the reply subject; null: no. */
+  readonly responses: ResponseRule | null;
+}
+
+export interface ResponseRule {
+  /** Answers to one request. */
+  readonly max: number;
+  readonly expiresMs: number;
 }
 
 /** A user as configured. */
 export interface UserRules {
   readonly name: string;
-  /** `$scrypt$…`; null for one that has only a certificate. */
+  /** `$scrypt$…`; null for one without a password. */
   readonly passwordHash: string | null;
-  /** Common name or alternative name of its client certificate; null for one that has only a password. */
+  /** `$sha256$…` of its token (NATS only). */
+  readonly tokenHash?: string | null;
+  /** Its public NKey, `U…` (NATS only). */
+  readonly nkey?: string | null;
+  /** Common name or alternative name of its client certificate; null for one without. */
   readonly certificate: string | null;
   /** Subject filters; `{clientid}` and `{username}` stand for one token. */
   readonly publish: readonly string[];
+  readonly publishDeny?: readonly string[];
   readonly subscribe: readonly string[];
+  readonly subscribeDeny?: readonly string[];
+  readonly responses?: ResponseRule | null;
 }
 
 const CLIENT_ID = '{clientid}';
@@ -33,21 +60,38 @@ export function isRule(pattern: string): boolean {
   return isFilter(tokens.join('.')) && !tokens.some((token) => token.includes('{') || token.includes('}'));
 }
 
-/** The users of a box by name and by certificate: looked up, never changed. */
+/** The users of a box by what they show of themselves: looked up, never changed. */
 export class Users {
   readonly #byName = new Map<string, Account>();
   readonly #byCertificate = new Map<string, Account>();
+  readonly #byTokenHash = new Map<string, Account>();
+  readonly #byKey = new Map<string, Account>();
 
   constructor(users: readonly UserRules[]) {
     for (const rules of users) {
       const account = new Account(rules);
       this.#byName.set(rules.name, account);
       if (rules.certificate !== null) this.#byCertificate.set(rules.certificate, account);
+      if (rules.tokenHash) this.#byTokenHash.set(rules.tokenHash, account);
+      if (rules.nkey) this.#byKey.set(rules.nkey, account);
     }
+  }
+
+  /** Somebody has an NKey, so a server's challenge is needed. */
+  get hasKeys(): boolean {
+    return this.#byKey.size > 0;
   }
 
   byName(name: string): Account | null {
     return this.#byName.get(name) ?? null;
+  }
+
+  byTokenHash(hash: string): Account | null {
+    return this.#byTokenHash.get(hash) ?? null;
+  }
+
+  byKey(nkey: string): Account | null {
+    return this.#byKey.get(nkey) ?? null;
   }
 
   /** The user of the first of these names that is somebody's. */
@@ -71,7 +115,9 @@ export class Account {
     this.name = rules.name;
     this.passwordHash = rules.passwordHash;
     this.#rules = rules;
-    const isPerClient = [...rules.publish, ...rules.subscribe].some((rule) => rule.includes(CLIENT_ID));
+    const { publish, publishDeny = [], subscribe, subscribeDeny = [] } = rules;
+    const all = [...publish, ...publishDeny, ...subscribe, ...subscribeDeny];
+    const isPerClient = all.some((rule) => rule.includes(CLIENT_ID));
     this.#shared = isPerClient ? null : new RuledUser(rules, '', false);
   }
 
@@ -83,40 +129,58 @@ export class Account {
 class RuledUser implements User {
   readonly name: string;
   readonly isPerClient: boolean;
-  readonly #publish: readonly string[];
-  readonly #subscribe: readonly string[];
+  readonly rules: Rules;
 
-  constructor({ name, publish, subscribe }: UserRules, clientId: string, isPerClient: boolean) {
+  constructor(user: UserRules, clientId: string, isPerClient: boolean) {
+    const { name, publish, publishDeny = [], subscribe, subscribeDeny = [], responses = null } = user;
     this.name = name;
     this.isPerClient = isPerClient;
-    this.#publish = fill(publish, name, clientId);
-    this.#subscribe = fill(subscribe, name, clientId);
+    this.rules = {
+      publish: fill(publish, name, clientId),
+      publishDeny: fill(publishDeny, name, clientId, true),
+      subscribe: fill(subscribe, name, clientId),
+      subscribeDeny: fill(subscribeDeny, name, clientId, true),
+      responses,
+    };
   }
 
   mayPublish(subject: string): boolean {
-    return this.#publish.some((rule) => matches(rule, subject));
+    return anyMatches(this.rules.publish, subject) && !anyMatches(this.rules.publishDeny, subject);
   }
 
   maySubscribe(filter: string): boolean {
-    return this.#subscribe.some((rule) => covers(rule, filter));
+    const { subscribe, subscribeDeny } = this.rules;
+    return subscribe.some((rule) => covers(rule, filter)) && !subscribeDeny.some((rule) => covers(rule, filter));
   }
 
   mayReceive(subject: string): boolean {
-    return this.#subscribe.some((rule) => matches(rule, subject));
+    return anyMatches(this.rules.subscribe, subject) && !anyMatches(this.rules.subscribeDeny, subject);
+  }
+
+  hidesSome(filter: string): boolean {
+    return this.rules.subscribeDeny.some((rule) => overlaps(rule, filter));
   }
 }
 
-/** The rules of one client. A rule whose placeholder has no token is left out: it allows nothing. */
-function fill(rules: readonly string[], name: string, clientId: string): string[] {
+function anyMatches(rules: readonly string[], subject: string): boolean {
+  for (const rule of rules) if (matches(rule, subject)) return true;
+  return false;
+}
+
+/**
+ * The rules of one client. An allow rule whose placeholder has no token is left out: it allows nothing. In a deny rule
+ * such a placeholder stands for any token.
+ */
+function fill(rules: readonly string[], name: string, clientId: string, isDeny = false): string[] {
   return rules.flatMap((rule) => {
     if (!rule.includes(CLIENT_ID) && !rule.includes(USER_NAME)) return [rule];
     const tokens = rule.split('.').map((token) => {
-      if (token === CLIENT_ID) return tokenOf(clientId);
+      if (token === CLIENT_ID) return tokenOf(clientId) || (isDeny ? '*' : '');
       return token === USER_NAME ? tokenOf(name) : token;
     });
     const filled = tokens.join('.');
     // A client named `$JS` must not come to own the system's subjects by its name.
-    const isStolen = isSystemSubject(filled) && !isSystemSubject(rule);
+    const isStolen = !isDeny && isSystemSubject(filled) && !isSystemSubject(rule);
     return tokens.includes('') || isStolen || !isFilter(filled) ? [] : [filled];
   });
 }

@@ -1,3 +1,4 @@
+import type { Peer, Transport } from '../core/listen.ts';
 import type { User } from '../core/users.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
@@ -10,7 +11,6 @@ import { connackRefused, disconnect } from './packet-encoder.ts';
 import { PacketError } from './packet-error.ts';
 import { PacketFramer } from './packet-framer.ts';
 import { reason, returnCode } from './reason-codes.ts';
-import type { Peer, Transport } from './transport.ts';
 
 /** A CONNECT has a will and a password (a token of some 2 KiB) at most; nobody has shown yet who they are. */
 const CONNECT_BYTES_MAX = 16 * 1024;

@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Authenticator } from '../core/authenticator.ts';
+import type { HandshakeBounds, Listen, Listener, ListenerEvents, Peer } from '../core/listen.ts';
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { newCounters } from './counters.ts';
-import { Listener, type ListenerEvents } from './listener.ts';
 import { Notices } from './notices.ts';
 import { type MqttOptions, OUTBOUND_BYTES_MAX } from './options.ts';
 import { FlushRound } from './outbox.ts';
@@ -18,7 +18,6 @@ import { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStatus, RetainedStore } from './retained-port.ts';
 import { type SystemFacts, SystemTopics, type TrafficFacts } from './system-topics.ts';
 import { TopicNames } from './topic-names.ts';
-import type { HandshakeBounds, Peer } from './transport.ts';
 
 /** Connections above connectionsMax that may send a CONNECT, to be told why they are refused or to take one over: this
  * many, and never more than there are places. */
@@ -35,6 +34,7 @@ const CLIENTS_SHOWN_MAX = 5_000;
 
 export interface MqttParts {
   readonly router: Router;
+  readonly listen: Listen;
   readonly log: Log;
   readonly options: MqttOptions;
   /** Null or none: there are no users, and who may connect may do everything. */
@@ -83,6 +83,7 @@ export class MqttEdge implements Service {
 
   constructor({
     router,
+    listen,
     log,
     options,
     authenticator = null,
@@ -122,7 +123,7 @@ export class MqttEdge implements Service {
         handshakeFailed: (error) => this.#handshakeFailed(error),
         refused: (why) => this.#handshakeRefused(why),
       };
-      return { connections, listener: new Listener(listener, bounds, events) };
+      return { connections, listener: listen(listener, bounds, events) };
     });
   }
 

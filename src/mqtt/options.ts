@@ -1,25 +1,4 @@
-export interface ListenerAddress {
-  /** An address or a name; '::' for all. */
-  readonly host: string;
-  /** 0: the system chooses. */
-  readonly port: number;
-}
-
-export interface ListenerOptions extends ListenerAddress {
-  /** Whether one may connect without a user name or a certificate. */
-  readonly anonymous: boolean;
-  readonly tls?: ListenerTls | null;
-  readonly websocket?: { readonly path: string } | null;
-}
-
-/** Paths of PEM files, read once at start. */
-export interface ListenerTls {
-  readonly cert: string;
-  readonly key: string;
-  /** Authorities of client certificates; null where none are asked for. */
-  readonly ca: string | null;
-  readonly clientCertificates: 'none' | 'optional' | 'required';
-}
+import type { ListenerOptions } from '../core/listen.ts';
 
 export interface MqttOptions {
   readonly listeners: readonly ListenerOptions[];

@@ -1,4 +1,4 @@
-import type { Transport } from './transport.ts';
+import type { Transport } from '../core/listen.ts';
 
 /** Larger packets are written as they are; copying them together costs more than a place in the list. */
 const COPIED_BYTES_MAX = 16 * 1024;

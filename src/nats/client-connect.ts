@@ -1,7 +1,5 @@
 import { ClientFault } from './client-fault.ts';
 
-/** Clients switch features on by it: the first version with all that this port has. */
-const VERSION_SHOWN = '2.10.0';
 /** What a client says of itself is shown, up to here. */
 const TEXT_CHARACTERS_MAX = 128;
 
@@ -19,6 +17,16 @@ export interface ConnectOptions {
   readonly version: string;
 }
 
+/** What a client shows to prove who it is; null for what it does not show. */
+export interface Credentials {
+  readonly user: string | null;
+  readonly password: string | null;
+  readonly token: string | null;
+  readonly nkey: string | null;
+  /** Of the nonce in INFO. */
+  readonly signature: string | null;
+}
+
 export const beforeConnect: ConnectOptions = {
   verbose: true,
   pedantic: true,
@@ -31,8 +39,8 @@ export const beforeConnect: ConnectOptions = {
   version: '',
 };
 
-/** Throws a ClientFault for what is no CONNECT. Fields that mean nothing here (there are no users yet) are passed over. */
-export function readConnect(json: string): ConnectOptions {
+/** Throws a ClientFault for what is no CONNECT. Fields that mean nothing here are passed over. */
+export function readConnect(json: string): { options: ConnectOptions; credentials: Credentials } {
   let fields: unknown;
   try {
     fields = JSON.parse(json);
@@ -40,7 +48,7 @@ export function readConnect(json: string): ConnectOptions {
     throw new ClientFault('Parser Error');
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new ClientFault('Parser Error');
-  const { verbose, pedantic, echo, headers, no_responders, protocol, name, lang, version } = fields as Record<
+  const { verbose, pedantic, echo, headers, no_responders, protocol, name, lang, version, ...rest } = fields as Record<
     string,
     unknown
   >;
@@ -48,7 +56,7 @@ export function readConnect(json: string): ConnectOptions {
   if (no_responders === true && headers !== true) {
     throw new ClientFault('no responders requires headers support');
   }
-  return {
+  const options = {
     verbose: verbose === true,
     pedantic: pedantic === true,
     echo: echo !== false,
@@ -59,52 +67,21 @@ export function readConnect(json: string): ConnectOptions {
     lang: text(lang),
     version: text(version),
   };
+  return { options, credentials: credentialsOf(rest) };
+}
+
+/** An empty one counts as none, as clients send it. */
+function credentialsOf({ user, pass, auth_token, nkey, sig }: Record<string, unknown>): Credentials {
+  const given = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+  return {
+    user: given(user),
+    password: given(pass),
+    token: given(auth_token),
+    nkey: given(nkey),
+    signature: given(sig),
+  };
 }
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value.slice(0, TEXT_CHARACTERS_MAX) : '';
-}
-
-export interface InfoFields {
-  readonly serverId: string;
-  readonly serverName: string;
-  readonly host: string;
-  readonly port: number;
-  readonly payloadBytesMax: number;
-  /** JetStream's API is passed on to a hub. */
-  readonly jetstream: boolean;
-  readonly clientId: number;
-  readonly clientIp: string;
-  /** The box is about to stop. */
-  readonly isLameDuck: boolean;
-}
-
-export function info(fields: InfoFields): string {
-  const { serverId, serverName, host, port, payloadBytesMax, jetstream, clientId, clientIp, isLameDuck } = fields;
-  const shown = {
-    server_id: serverId,
-    server_name: serverName,
-    version: VERSION_SHOWN,
-    proto: 1,
-    go: `node ${process.version}`,
-    host,
-    port,
-    headers: true,
-    max_payload: payloadBytesMax,
-    jetstream,
-    client_id: clientId,
-    client_ip: clientIp,
-    ...(isLameDuck && { ldm: true }),
-  };
-  return `INFO ${JSON.stringify(shown)}\r\n`;
-}
-
-/** The answer to `$SYS.REQ.USER.INFO`: everybody is nobody, and may do everything. */
-export function userInfo(serverId: string, serverName: string): Buffer {
-  return Buffer.from(
-    JSON.stringify({
-      server: { name: serverName, id: serverId, ver: VERSION_SHOWN, jetstream: false, time: new Date().toISOString() },
-      data: { user: '', account: '$G' },
-    }),
-  );
 }

@@ -1,3 +1,5 @@
+import type { Authenticator } from '../core/authenticator.ts';
+import type { ListenerOptions } from '../core/listen.ts';
 import type { Log } from '../core/log.ts';
 import type { Message } from '../core/message.ts';
 import type { Router } from '../core/router.ts';
@@ -7,11 +9,8 @@ import type { Tally } from './client-output.ts';
 import type { DuplicateWindow } from './duplicate-window.ts';
 
 export interface ClientPortOptions {
-  /** An address or a name; '::' for all. */
-  readonly host: string;
-  /** 0: the system chooses. */
-  readonly port: number;
-  /** The address is the default and nobody asked for it: where it is taken, the box does without the port. */
+  readonly listeners: readonly ListenerOptions[];
+  /** The address of the first is the default and nobody asked for it: where it is taken, the box does without. */
   readonly isDefault: boolean;
   readonly connectionsMax: number;
   /** Headers and payload of one message. */
@@ -22,12 +21,14 @@ export interface ClientPortOptions {
   readonly pingIntervalMs: number;
   /** How long a `Nats-Msg-Id` is remembered. */
   readonly duplicateWindowMs: number;
-  /** From the connection to its CONNECT. Default 10 s. */
-  readonly connectTimeoutMs?: number;
-  /** Bytes that may wait for one client; beyond it is cut. Default 4 MiB. */
-  readonly pendingBytesMax?: number;
-  /** The same for all clients together; beyond it the slowest is cut. Default 32 MiB. */
-  readonly pendingBytesTotalMax?: number;
+  /** A control line without its end; subjects, sids and the JSON of CONNECT have to fit. */
+  readonly controlLineBytesMax: number;
+  /** From the connection to the end of its login. */
+  readonly connectTimeoutMs: number;
+  /** Bytes that may wait for one client; beyond it is cut. */
+  readonly pendingBytesMax: number;
+  /** The same for all clients together; beyond it the slowest is cut. */
+  readonly pendingBytesTotalMax: number;
 }
 
 /** What the port needs of the journal. */
@@ -43,14 +44,26 @@ export interface Hub {
   readonly up: boolean;
 }
 
+/** What a connection is told first, which may be before its TLS. */
+export interface Greeting {
+  readonly clientId: number;
+  /** To be signed by who has an NKey; '' where nobody has. */
+  readonly nonce: string;
+  /** The words have been said already, in clear. */
+  readonly isSaid: boolean;
+  info(isLameDuck: boolean): string;
+}
+
 /** What all connections of the port share. */
 export interface ClientContext {
   readonly router: Router;
+  /** Null: there are no users, and who may connect may do everything. */
+  readonly authenticator: Authenticator | null;
   readonly lanes: Lanes;
   /** Null without an upstream. */
   readonly hub: () => Hub | null;
   readonly log: Log;
-  readonly options: Required<ClientPortOptions>;
+  readonly options: ClientPortOptions;
   /** Shown in INFO. */
   readonly server: { readonly id: string; readonly name: string; readonly jetstream: boolean };
   readonly counters: ClientCounters;
@@ -59,6 +72,7 @@ export interface ClientContext {
   /** What the subscriptions of all clients cost the tree. */
   readonly subscribed: { filters: number; tokens: number };
   readonly duplicates: DuplicateWindow;
+  nextClientId(): number;
   /** More waits for all clients than may: the slowest is cut. */
   relieve(): void;
   /** True the first time that this client has this fault: worth a line of the log. */

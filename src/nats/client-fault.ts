@@ -5,6 +5,12 @@ export interface ClientCounters {
   /** More than connectionsMax. */
   connectionsRefused: number;
   connectTimeouts: number;
+  /** Wrong or missing user, password, token, NKey or certificate. */
+  loginsRefused: number;
+  /** TLS handshakes that came to nothing. */
+  tlsHandshakesFailed: number;
+  /** Connections that asked for no WebSocket where there is nothing else, or from a page that may not. */
+  handshakesRefused: number;
   /** No answer to our PINGs. */
   staleConnections: number;
   slowConsumers: number;
@@ -12,6 +18,8 @@ export interface ClientCounters {
   payloadsTooLarge: number;
   /** Subjects that are reserved or not legal, and subscriptions above the bounds. */
   operationsRefused: number;
+  /** Publishes and subscriptions that the user has no right to. */
+  permissionViolations: number;
   messagesIn: number;
   messagesOut: number;
   /** Publishes into a lane that were not kept. */
@@ -29,11 +37,15 @@ export function newClientCounters(): ClientCounters {
     connections: 0,
     connectionsRefused: 0,
     connectTimeouts: 0,
+    loginsRefused: 0,
+    tlsHandshakesFailed: 0,
+    handshakesRefused: 0,
     staleConnections: 0,
     slowConsumers: 0,
     protocolErrors: 0,
     payloadsTooLarge: 0,
     operationsRefused: 0,
+    permissionViolations: 0,
     messagesIn: 0,
     messagesOut: 0,
     messagesRefused: 0,
@@ -55,6 +67,7 @@ export class ClientFault extends Error {
 }
 
 export const fault = {
+  authorization: (): ClientFault => new ClientFault('Authorization Violation', 'loginsRefused'),
   unknownOperation: (): ClientFault => new ClientFault('Unknown Protocol Operation'),
   controlLine: (): ClientFault => new ClientFault('maximum control line exceeded'),
   payload: (): ClientFault => new ClientFault('Maximum Payload Violation', 'payloadsTooLarge'),

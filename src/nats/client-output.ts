@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Transport } from '../core/listen.ts';
 import type { Message } from '../core/message.ts';
 import { type BlockPool, ClientEncoder } from './client-encoder.ts';
 import { OncePerTick } from './once-per-tick.ts';
@@ -13,7 +13,7 @@ export interface Tally {
 
 /** What goes to one client: gathered during a tick, written at its end with one call. */
 export class ClientOutput {
-  readonly #socket: Socket;
+  readonly #socket: Transport;
   readonly #encoder: ClientEncoder;
   readonly #tally: Tally;
   readonly #flushSoon = new OncePerTick(() => this.flush());
@@ -22,7 +22,7 @@ export class ClientOutput {
   #inFlightBytes = 0;
   #progressAt = 0;
 
-  constructor(socket: Socket, pool: BlockPool, tally: Tally) {
+  constructor(socket: Transport, pool: BlockPool, tally: Tally) {
     this.#socket = socket;
     this.#encoder = new ClientEncoder(pool);
     this.#tally = tally;

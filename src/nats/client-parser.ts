@@ -15,13 +15,12 @@ export interface ClientOperations {
   pong(): void;
 }
 
-/** The default of nats-server, without the line's end; subjects, sids and the JSON of CONNECT have to fit. */
-export const CONTROL_LINE_BYTES_MAX = 4096;
-
 const CR = 13;
 const LF = 10;
 const SPACE = 32;
 const TAB = 9;
+/** First letter of CONNECT. */
+const C = 99;
 /** Nine digits are more than any payload has, and stay exact. */
 const DIGITS_MAX = 9;
 
@@ -29,7 +28,8 @@ const DIGITS_MAX = 9;
  * Incremental parser of a client connection. Throws a ClientFault on what a client may not say, and is not to be used
  * after that.
  *
- * Memory: one unfinished control line (at most CONTROL_LINE_BYTES_MAX) and one unfinished payload (at most
+ * Memory: one unfinished control line (at most
+ * `lineBytesMax`) and one unfinished payload (at most
  * `payloadBytesMax`). A payload that lies whole inside a chunk is a slice of it; one that is split is copied once.
  *
  *     chunk ──▶ [rest of a split payload] ──▶ [rest of a split line] ──▶ whole lines and payloads ──▶ carry
@@ -37,7 +37,13 @@ const DIGITS_MAX = 9;
 export class ClientParser {
   readonly #to: ClientOperations;
   readonly #payloadBytesMax: number;
+  readonly #lineBytesMax: number;
   #stopped = false;
+  /** Nobody knows yet who it is: CONNECT is all that it may say. */
+  #isLocked = false;
+  #isHeld = false;
+  /** Came while it was held. Whoever holds it also stops reading, so it is one chunk, or a few. */
+  #later: Buffer = NO_HEADERS;
   /** Beginning of a control line whose end has not come yet. */
   #carry: Buffer = NO_HEADERS;
   /** Where the arguments of the current line begin and end. Bounded by the control line. */
@@ -54,9 +60,10 @@ export class ClientParser {
   #reply = '';
   #headerBytes = 0;
 
-  constructor(to: ClientOperations, payloadBytesMax: number) {
+  constructor(to: ClientOperations, payloadBytesMax: number, lineBytesMax: number) {
     this.#to = to;
     this.#payloadBytesMax = payloadBytesMax;
+    this.#lineBytesMax = lineBytesMax;
   }
 
   /** Nothing more is handed out, not even the rest of the chunk being parsed. */
@@ -64,9 +71,35 @@ export class ClientParser {
     this.#stopped = true;
   }
 
+  /** Takes nothing but CONNECT until `unlock`. */
+  lock(): void {
+    this.#isLocked = true;
+  }
+
+  unlock(): void {
+    this.#isLocked = false;
+  }
+
+  /** Hands nothing out until `release`: what comes is kept. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Throws as `push` does. */
+  release(): void {
+    this.#isHeld = false;
+    const later = this.#later;
+    this.#later = NO_HEADERS;
+    if (later.length > 0) this.push(later);
+  }
+
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#stopped) {
+      if (this.#isHeld) {
+        this.#later = Buffer.concat([this.#later, chunk.subarray(at)]);
+        return;
+      }
       at = this.#need > 0 ? this.#payload(chunk, at) : this.#next(chunk, at);
     }
   }
@@ -76,7 +109,7 @@ export class ClientParser {
     const lineEnd = chunk.indexOf(LF, at);
     const end = lineEnd === -1 ? chunk.length : lineEnd;
     // One more for the CR, which does not count.
-    if (this.#carry.length + end - at > CONTROL_LINE_BYTES_MAX + 1) throw fault.controlLine();
+    if (this.#carry.length + end - at > this.#lineBytesMax + 1) throw fault.controlLine();
     if (lineEnd === -1) {
       this.#carry = Buffer.concat([this.#carry, chunk.subarray(at)]);
     } else if (this.#carry.length === 0) {
@@ -118,10 +151,11 @@ export class ClientParser {
   /** One control line, in [from, lineEnd), with or without its CR. */
   #line(line: Buffer, from: number, lineEnd: number): void {
     const end = lineEnd > from && line[lineEnd - 1] === CR ? lineEnd - 1 : lineEnd;
-    if (end - from > CONTROL_LINE_BYTES_MAX) throw fault.controlLine();
+    if (end - from > this.#lineBytesMax) throw fault.controlLine();
     let verbEnd = from;
     while (verbEnd < end && line[verbEnd] !== SPACE && line[verbEnd] !== TAB) verbEnd++;
     const length = verbEnd - from;
+    if (this.#isLocked && ((line[from] as number) | 0x20) !== C) throw fault.authorization();
     if (length === 3 && isVerb(line, from, 'pub')) this.#publish(line, verbEnd, end, false);
     else if (length === 4 && isVerb(line, from, 'hpub')) this.#publish(line, verbEnd, end, true);
     else if (length === 3 && isVerb(line, from, 'sub')) this.#subscribe(line, verbEnd, end);

@@ -1,22 +1,17 @@
-import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Authenticator } from '../core/authenticator.ts';
 import { GatewayError } from '../core/errors.ts';
+import type { Listen, Peer } from '../core/listen.ts';
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { ClientContext, ClientPortOptions, Hub, Lanes } from './client-context.ts';
+import { ClientDoor } from './client-door.ts';
 import { BlockPool } from './client-encoder.ts';
 import { ClientFault, newClientCounters } from './client-fault.ts';
-import { ClientListener } from './client-listener.ts';
 import { DuplicateWindow } from './duplicate-window.ts';
 
-/** A second of a slow LTE line, or sixteen messages of the default maximum. */
-const PENDING_BYTES_MAX = 4 * 1024 * 1024;
-/** What a small box can spare for all clients that do not read. */
-const PENDING_BYTES_TOTAL_MAX = 32 * 1024 * 1024;
-/** Between a connection and its CONNECT. */
-const CONNECT_TIMEOUT_MS = 10_000;
 /** Connections above connectionsMax that are told why they are refused, before they are cut without a word. */
 const SURPLUS_MAX = 64;
 /** Time-outs are looked at this often, or four times within the shortest of them. */
@@ -30,9 +25,14 @@ const LINGER_MS = 500;
 const CONNECTIONS_SHOWN_MAX = 1_000;
 /** Clients with a fault that are remembered; with more, it begins anew, and they may be named again. */
 const NOTED_MAX = 4_096;
+/** A WebSocket message of a client that had to wait may hold as much beside one largest payload. */
+const WEBSOCKET_MESSAGE_BYTES_MAX = 1024 * 1024;
 
 export interface ClientPortParts {
   readonly router: Router;
+  readonly listen: Listen;
+  /** Null: there are no users, and who may connect may do everything. */
+  readonly authenticator: Authenticator | null;
   readonly lanes: Lanes;
   /** The leaf link; null without an upstream. */
   readonly hub: () => Hub | null;
@@ -43,6 +43,8 @@ export interface ClientPortParts {
 
 export interface NatsClientStatus {
   clientId: number;
+  /** '' for an anonymous one. */
+  user: string;
   name: string;
   lang: string;
   version: string;
@@ -58,62 +60,77 @@ export interface NatsClientStatus {
 }
 
 export interface ClientPortStatus {
-  /** Null where it does not listen. */
-  listener: { host: string; port: number; connections: number } | null;
-  /** Why it does not; '' otherwise. */
+  listeners: { host: string; port: number; connections: number }[];
+  /** Why there is none; '' otherwise. */
   note: string;
   counters: Record<string, number>;
   clients: NatsClientStatus[];
 }
 
-/** The NATS server that local programs see: the listener, the connections that came from it, and what they share. */
+/** The NATS server that local programs see: the listeners, the connections that came from them, and what they share. */
 export class ClientPort implements Service {
   readonly #context: ClientContext;
-  readonly #listener: ClientListener;
-  readonly #connections = new Set<ClientConnection>();
+  readonly #doors: readonly ClientDoor[];
   readonly #noted = new Set<string>();
+  #connectionCount = 0;
   #nextClientId = 1;
   #isStopping = false;
   #note = '';
   #sweeping: NodeJS.Timeout | undefined;
 
-  constructor({ router, lanes, hub, server, options, log }: ClientPortParts) {
+  constructor({ router, listen, authenticator, lanes, hub, server, options, log }: ClientPortParts) {
     this.#context = {
       router,
+      authenticator,
       lanes,
       hub,
       log,
       server,
-      options: {
-        connectTimeoutMs: CONNECT_TIMEOUT_MS,
-        pendingBytesMax: PENDING_BYTES_MAX,
-        pendingBytesTotalMax: PENDING_BYTES_TOTAL_MAX,
-        ...options,
-      },
+      options,
       counters: newClientCounters(),
       pool: new BlockPool(),
       pending: { bytes: 0 },
       subscribed: { filters: 0, tokens: 0 },
       duplicates: new DuplicateWindow(options.duplicateWindowMs),
+      nextClientId: () => this.#nextClientId++,
       relieve: () => this.#relieve(),
       isNew: (client, fault) => this.#isNew(`${fault} ${client}`),
     };
-    this.#listener = new ClientListener(options.host, options.port, (socket) => this.#accept(socket));
+    const bounds = {
+      timeoutMs: options.connectTimeoutMs,
+      connectionsMax: options.connectionsMax + SURPLUS_MAX,
+      messageBytesMax: options.payloadBytesMax + WEBSOCKET_MESSAGE_BYTES_MAX,
+    };
+    this.#doors = options.listeners.map((listener) => {
+      const door: ClientDoor = new ClientDoor(this.#context, listener, listen, bounds, {
+        log,
+        accept: (peer) => this.#accept(peer, door),
+        failed: (error) => log.error({ reason: error.message }, 'a connection was not accepted'),
+        handshakeFailed: (error) => this.#handshakeFailed(error),
+        refused: (why) => this.#handshakeRefused(why),
+      });
+      return door;
+    });
   }
 
-  /** Rejects with a GatewayError where the address can't be had; a default one that is in use is done without. */
+  /** Rejects with a GatewayError where an address can't be had; a default one that is in use is done without. */
   async start(): Promise<void> {
     const { log, options } = this.#context;
-    try {
-      await this.#listener.start((error) => log.error({ reason: error.message }, 'a connection was not accepted'));
-    } catch (error) {
-      if (!(error instanceof GatewayError) || error.code !== 'address_in_use' || !options.isDefault) throw error;
-      // Often a hub on the same machine, which is a good reason to have no port of our own.
-      this.#note = error.message;
-      log.warn({ code: error.code, hint: error.hint }, `${error.message}; the box goes on without that port`);
-      return;
+    for (const [index, { listener }] of this.#doors.entries()) {
+      try {
+        await listener.start();
+        log.info({ ...listener.address }, 'listening for NATS clients');
+      } catch (error) {
+        const isSpared = index === 0 && options.isDefault && (error as GatewayError).code === 'address_in_use';
+        if (!(error instanceof GatewayError) || !isSpared) {
+          for (const door of this.#doors) door.listener.stop();
+          throw error;
+        }
+        // Often a hub on the same machine, which is a good reason to have no port of our own.
+        this.#note = error.message;
+        log.warn({ code: error.code, hint: error.hint }, `${error.message}; the box goes on without that port`);
+      }
     }
-    log.info({ ...this.#listener.address }, 'listening for NATS clients');
     const { connectTimeoutMs, pingIntervalMs } = options;
     const sweepMs = Math.min(SWEEP_MS, Math.max(SWEEP_MS_MIN, Math.min(connectTimeoutMs, pingIntervalMs) / 4));
     this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
@@ -122,65 +139,88 @@ export class ClientPort implements Service {
   /** Lame duck: clients are told, what is committed gets its PubAck within a bound, then they are closed. */
   readonly stop = once(async () => {
     this.#isStopping = true;
-    if (this.#listener.address === null) return;
-    this.#listener.stop();
+    for (const { listener } of this.#doors) listener.stop();
     const giveUp = new AbortController();
     const late = wait(SETTLE_MS, undefined, { signal: giveUp.signal }).catch(() => undefined);
-    const settled = Promise.all(Array.from(this.#connections, (connection) => connection.settle()));
+    const settled = Promise.all(Array.from(this.#connections(), (connection) => connection.settle()));
     await Promise.race([settled, late]);
     giveUp.abort();
-    for (const connection of this.#connections) connection.end();
+    for (const connection of this.#connections()) connection.end();
     const deadline = performance.now() + LINGER_MS;
-    while (this.#connections.size > 0 && performance.now() < deadline) await wait(10);
+    while (this.#connectionCount > 0 && performance.now() < deadline) await wait(10);
     clearInterval(this.#sweeping);
-    for (const connection of this.#connections) connection.destroy();
+    for (const connection of this.#connections()) connection.destroy();
   });
 
-  get address(): { host: string; port: number } | null {
-    return this.#listener.address;
+  get addresses(): { host: string; port: number }[] {
+    return this.#doors.flatMap(({ listener }) => (listener.address === null ? [] : [{ ...listener.address }]));
   }
 
   status(): ClientPortStatus {
     const clients: NatsClientStatus[] = [];
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections()) {
       if (clients.length === CONNECTIONS_SHOWN_MAX) break;
       if (connection.isConnected) clients.push(clientStatus(connection));
     }
-    const { address } = this.#listener;
     return {
-      listener: address && { ...address, connections: this.#connections.size },
+      listeners: this.#doors.flatMap(({ listener: { address }, connections }) =>
+        address === null ? [] : [{ ...address, connections: connections.size }],
+      ),
       note: this.#note,
       counters: { ...this.#context.counters },
       clients,
     };
   }
 
-  #accept(socket: Socket): void {
+  *#connections(): Generator<ClientConnection> {
+    for (const { connections } of this.#doors) yield* connections;
+  }
+
+  #accept(peer: Peer, door: ClientDoor): void {
     const { counters, options } = this.#context;
     counters.connections++;
-    const connections = this.#connections.size;
-    if (this.#isStopping || connections >= options.connectionsMax + SURPLUS_MAX) {
+    const count = this.#connectionCount;
+    if (this.#isStopping || count >= options.connectionsMax + SURPLUS_MAX) {
       counters.connectionsRefused++;
-      socket.destroy();
+      peer.transport.destroy();
       return;
     }
-    const connection = new ClientConnection(this.#context, socket, this.#nextClientId++);
-    this.#connections.add(connection);
-    connection.start(() => this.#connections.delete(connection));
-    if (connections >= options.connectionsMax) {
+    const connection = new ClientConnection(this.#context, peer, door.greeting(peer.transport));
+    door.connections.add(connection);
+    this.#connectionCount++;
+    connection.start(() => {
+      door.connections.delete(connection);
+      this.#connectionCount--;
+    });
+    if (count >= options.connectionsMax) {
       connection.fail(new ClientFault('maximum connections exceeded', 'connectionsRefused'));
     }
   }
 
+  #handshakeFailed(error: Error): void {
+    const { counters, log } = this.#context;
+    counters.tlsHandshakesFailed++;
+    if (!this.#isNew(error.message)) return;
+    const hint =
+      'look whether the client speaks TLS, trusts the authority, and presents a certificate where one is required';
+    log.warn({ reason: error.message, hint }, 'a TLS handshake failed');
+  }
+
+  #handshakeRefused(why: string): void {
+    const { counters, log } = this.#context;
+    counters.handshakesRefused++;
+    if (this.#isNew(why)) log.warn({ reason: why }, 'a connection did not become one of NATS');
+  }
+
   #sweep(): void {
     const now = performance.now();
-    for (const connection of this.#connections) connection.sweep(now);
+    for (const connection of this.#connections()) connection.sweep(now);
   }
 
   /** Rare, so a look at all of them is cheap enough. */
   #relieve(): void {
     let slowest: ClientConnection | null = null;
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections()) {
       if (slowest === null || connection.pendingBytes > slowest.pendingBytes) slowest = connection;
     }
     slowest?.cutAsSlow();
@@ -198,12 +238,13 @@ function clientStatus(connection: ClientConnection): NatsClientStatus {
   const { name, lang, version } = connection.options;
   return {
     clientId: connection.clientId,
+    user: connection.user,
     name,
     lang,
     version,
     remote: connection.remote,
     connectedAtMs: connection.openedAtMs,
-    lastSeenMs: connection.lastSeenMs,
+    lastSeenMs: connection.nowMs,
     messagesIn: connection.messagesIn,
     messagesOut: connection.messagesOut,
     bytesIn: connection.bytesRead,

@@ -1,6 +1,7 @@
 import type { Message, Party } from '../core/message.ts';
 import type { Subscription } from '../core/router.ts';
 import { isFilter, matches } from '../core/subject.ts';
+import type { User } from '../core/users.ts';
 import type { ClientContext } from './client-context.ts';
 
 /** A node of the tree for each; deep ones would make a subscription cost more than its place is worth. */
@@ -18,6 +19,8 @@ export interface SubscriptionPeer {
   readonly party: Party;
   /** False: the client does not want its own messages back. */
   readonly echo: boolean;
+  /** Null: one who may do everything. */
+  readonly user: User | null;
   /** False where the connection has ended. */
   deliver(message: Message, sid: string): boolean;
   readonly context: ClientContext;
@@ -31,6 +34,8 @@ class ClientSubscription implements Subscription {
   readonly owner: Party;
   readonly #peer: SubscriptionPeer;
   readonly #spent: (sid: string) => void;
+  /** Set where the filter matches subjects that the user may not receive. */
+  readonly #judge: User | null;
   /** Counted from the SUB; UNSUB may come later. */
   #delivered = 0;
   /** 0: no end. */
@@ -44,6 +49,7 @@ class ClientSubscription implements Subscription {
     this.owner = peer.party;
     this.#peer = peer;
     this.#spent = spent;
+    this.#judge = peer.user?.hidesSome(filter) ? peer.user : null;
   }
 
   /** UNSUB with a count: true where that many have been delivered. */
@@ -55,6 +61,7 @@ class ClientSubscription implements Subscription {
   deliver(message: Message): boolean {
     if (this.#max > 0 && this.#delivered >= this.#max) return false;
     if (message.origin === this.owner && !this.#peer.echo) return false;
+    if (this.#judge !== null && !this.#judge.mayReceive(message.subject)) return false;
     if (!this.#peer.deliver(message, this.sid)) return false;
     this.#delivered++;
     if (this.#delivered === this.#max) this.#spent(this.sid);
@@ -81,7 +88,8 @@ export class ClientSubscriptions {
     if (this.#bySid.has(sid)) return null;
     const { subscribed, options, router } = this.#peer.context;
     if (!isFilter(filter) || (queue !== '' && !isFilter(queue))) return 'Invalid Subject';
-    if (queue === RESERVED_QUEUE || RESERVED.some((prefix) => filter.startsWith(prefix))) {
+    const isReserved = queue === RESERVED_QUEUE || RESERVED.some((prefix) => filter.startsWith(prefix));
+    if (isReserved || this.#peer.user?.maySubscribe(filter) === false) {
       const using = queue === '' ? '' : ` using queue "${queue}"`;
       return `Permissions Violation for Subscription to "${filter}"${using} (sid "${sid}")`;
     }

@@ -98,7 +98,11 @@ export function families(snapshot: Snapshot): Family[] {
     add('gauge', 'mqtt_retained_messages', 'Retained messages.', mqtt.retained.count);
     add('gauge', 'mqtt_retained_bytes', 'Bytes of the retained messages.', mqtt.retained.bytes);
   }
-  add('gauge', 'nats_connections', 'Open connections of NATS clients.', nats.listener?.connections ?? 0);
+  const natsOpen = nats.listeners.map(({ host, port, connections }) => ({
+    labels: { listener: `${host}:${port}` },
+    value: connections,
+  }));
+  add('gauge', 'nats_connections', 'Open connections of each listener for NATS clients.', ...natsOpen);
   add('counter', 'nats_events_total', 'What happened at the NATS port.', ...each('event', nats.counters));
   return found;
 }

@@ -186,8 +186,8 @@ export interface ClientFacts {
 }
 
 export interface NatsFacts {
-  /** null: there is no port for NATS clients. */
-  listener: { host: string; port: number; connections: number } | null;
+  /** The listeners that are open; none: there is no port for NATS clients. */
+  listeners: { host: string; port: number; connections: number }[];
   /** Why there is none; '' where nobody wanted one. */
   note: string;
   counters: Record<string, number>;
@@ -196,6 +196,8 @@ export interface NatsFacts {
 
 export interface NatsClientFacts {
   clientId: number;
+  /** '' for an anonymous one. */
+  user: string;
   /** What the client says of itself: any text at all, or none. */
   name: string;
   lang: string;

@@ -121,7 +121,7 @@ export function clientTable({ mqtt, gateway }: Snapshot, earlier: Snapshot | nul
 export function natsTable({ nats, gateway }: Snapshot): Table {
   const sorted = nats.clients.toSorted((a, b) => b.lastSeenMs - a.lastSeenMs);
   const left = sorted.length - CLIENT_ROWS_MAX;
-  const none = nats.listener === null ? 'There is no port for NATS clients.' : 'No NATS client is connected.';
+  const none = nats.listeners.length === 0 ? 'There is no port for NATS clients.' : 'No NATS client is connected.';
   return {
     columns: [
       text('Client'),

@@ -171,19 +171,16 @@ function mqttCard({ mqtt }: Snapshot): Card {
 }
 
 function natsCard({ nats }: Snapshot): Card {
-  const { listener, note } = nats;
-  const facts: Fact[] = [];
-  if (listener !== null) {
-    const { host, port, connections } = listener;
-    facts.push({
-      label: `${host.includes(':') ? `[${host}]` : host}:${port}`,
-      value: counted(connections, 'connection'),
-    });
-  }
+  const { listeners, note } = nats;
+  const facts: Fact[] = listeners.map(({ host, port, connections }) => ({
+    label: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    value: counted(connections, 'connection'),
+  }));
   if (note !== '') facts.push({ label: 'Why', value: printable(note, MESSAGE_CHARACTERS_MAX) });
   facts.push(...counterFacts(nats.counters));
-  const state = listener !== null ? 'Listening' : note === '' ? 'Off' : 'Not listening';
-  return { title: 'Programs', state, tone: listener === null ? 'quiet' : 'ok', facts };
+  const isOpen = listeners.length > 0;
+  const state = isOpen ? 'Listening' : note === '' ? 'Off' : 'Not listening';
+  return { title: 'Programs', state, tone: isOpen ? 'ok' : 'quiet', facts };
 }
 
 function counterFacts(all: Record<string, number>): Fact[] {

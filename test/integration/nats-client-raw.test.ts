@@ -19,7 +19,7 @@ test('INFO comes first and says what the port can do', async (t) => {
   const client = await open();
   const line = await client.until('}\r\n');
   const info = JSON.parse(line.replace(/^INFO /, ''));
-  assert.equal(info.port, port.address?.port);
+  assert.equal(info.port, port.addresses[0]?.port);
   assert.equal(info.proto, 1);
   assert.equal(info.headers, true);
   assert.equal(info.jetstream, false);
@@ -152,7 +152,7 @@ for (const [what, bytes, error] of ending) {
     client.socket.write(bytes);
     assert.equal(await client.end(), `-ERR '${error}'\r\n`);
     assert.equal(await other.answers('SUB a 1', 'PUB a 1', 'x'), 'MSG a 1 1\r\nx\r\n');
-    await waitFor('one connection', () => port.status().listener?.connections === 1);
+    await waitFor('one connection', () => port.status().listeners[0]?.connections === 1);
   });
 }
 
@@ -166,7 +166,7 @@ test('limits: connections, subscriptions, the time to CONNECT, and PINGs without
   assert.equal(await client.answers('SUB a 1', 'SUB b 2', 'SUB c 3'), `-ERR 'maximum subscriptions exceeded'\r\n`);
   assert.match(await silent.end(), /-ERR 'Authentication Timeout'\r\n$/);
   assert.equal(await client.end(), "PING\r\nPING\r\n-ERR 'Stale Connection'\r\n");
-  await waitFor('no connection', () => port.status().listener?.connections === 0);
+  await waitFor('no connection', () => port.status().listeners[0]?.connections === 0);
   const { counters } = port.status();
   assert.deepEqual([counters.connectionsRefused, counters.connectTimeouts, counters.staleConnections], [1, 1, 1]);
 });
@@ -237,14 +237,17 @@ test('a stop tells the clients and lets go of the port', async (t) => {
   const client = await (await open()).connect();
   await port.stop();
   assert.match(await client.end(), /^INFO \{.*"ldm":true\}\r\n$/);
-  assert.equal(port.status().listener, null);
+  assert.deepEqual(port.status().listeners, []);
 });
 
 test('a default address in use is done without; a written one is an error with its cure', async (t) => {
   const taken = await freePort();
-  await startClientPort(t, { port: taken });
-  const { port } = await startClientPort(t, { port: taken, isDefault: true });
-  assert.equal(port.address, null);
+  await startClientPort(t, { listener: { port: taken } });
+  const { port } = await startClientPort(t, { listener: { port: taken }, isDefault: true });
+  assert.deepEqual(port.addresses, []);
   assert.match(port.status().note, new RegExp(`127.0.0.1:${taken} is in use`));
-  await assert.rejects(startClientPort(t, { port: taken }), { code: 'address_in_use', hint: /nats\.listen.*off/ });
+  await assert.rejects(startClientPort(t, { listener: { port: taken } }), {
+    code: 'address_in_use',
+    hint: /nats\.listen.*off/,
+  });
 });

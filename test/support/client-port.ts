@@ -1,6 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { Authenticator } from '../../src/core/authenticator.ts';
+import type { ListenerOptions } from '../../src/core/listen.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { Router } from '../../src/core/router.ts';
+import type { UserRules } from '../../src/core/users.ts';
+import { listenFor } from '../../src/listen/listen.ts';
+import { nats } from '../../src/listen/protocol.ts';
 import type { ClientPortOptions } from '../../src/nats/client-context.ts';
 import { ClientPort } from '../../src/nats/client-port.ts';
 import { atEnd, type Scope } from './scope.ts';
@@ -8,34 +13,49 @@ import { type WaitOptions, waitFor } from './wait-for.ts';
 
 export const KIB = 1024;
 
+export interface PortChoices extends Partial<Omit<ClientPortOptions, 'listeners'>> {
+  readonly users?: readonly UserRules[];
+  /** What differs from an anonymous one for TCP on loopback; more than one are had by `listeners`. */
+  readonly listener?: Partial<ListenerOptions>;
+  readonly listeners?: readonly Partial<ListenerOptions>[];
+}
+
+/** Opens ports on loopback, each where the system likes, unless a test says where. */
+const LOOPBACK: ListenerOptions = { host: '127.0.0.1', port: 0, anonymous: true };
+
 /** A port on a router without a journal and without a hub: everything is live. */
 export async function startClientPort(
   scope: Scope,
-  options: Partial<ClientPortOptions> = {},
+  { users = [], listener = {}, listeners = [listener], ...options }: PortChoices = {},
   log: Log = silentLog,
 ): Promise<{ port: ClientPort; router: Router; open(): Promise<RawClient> }> {
   const router = new Router();
   const port = new ClientPort({
     router,
+    listen: listenFor(nats),
+    authenticator: users.length === 0 ? null : new Authenticator(users),
     lanes: { laneOf: () => -1, streamOf: () => '' },
     hub: () => null,
     server: { id: 'NTEST', name: 'box', jetstream: false },
     options: {
-      host: '127.0.0.1',
-      port: 0,
+      listeners: listeners.map((one) => ({ ...LOOPBACK, ...one })),
       isDefault: false,
       connectionsMax: 10,
       payloadBytesMax: 64 * KIB,
       subscriptionsMax: 1_000,
       pingIntervalMs: 60_000,
       duplicateWindowMs: 60_000,
+      controlLineBytesMax: 4 * KIB,
+      connectTimeoutMs: 10_000,
+      pendingBytesMax: 4 * KIB * KIB,
+      pendingBytesTotalMax: 32 * KIB * KIB,
       ...options,
     },
     log,
   });
   atEnd(scope, () => port.stop());
   await port.start();
-  return { port, router, open: () => openRaw(scope, port.address?.port ?? 0) };
+  return { port, router, open: () => openRaw(scope, port.addresses[0]?.port ?? 0) };
 }
 
 /** A client that writes bytes and remembers what it was sent. */

@@ -4,6 +4,8 @@ import { silentLog } from '../../src/core/log.ts';
 import { type Message, NO_HEADERS, type Party } from '../../src/core/message.ts';
 import { type Journal, type Receipt, Router, type Subscription } from '../../src/core/router.ts';
 import type { UserRules } from '../../src/core/users.ts';
+import { listenFor } from '../../src/listen/listen.ts';
+import { mqtt } from '../../src/listen/protocol.ts';
 import { MqttEdge } from '../../src/mqtt/mqtt-edge.ts';
 import type { Journal as Store } from '../../src/store/journal.ts';
 import { type JournalChoices, openJournal } from './journal.ts';
@@ -107,6 +109,7 @@ export class TestEdge {
     this.#scope = scope;
     this.router.connect(store ?? this.journal, null);
     this.edge = new MqttEdge({
+      listen: listenFor(mqtt),
       router: this.router,
       log: silentLog,
       authenticator: users.length === 0 ? null : new Authenticator(users),

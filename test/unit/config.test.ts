@@ -36,13 +36,15 @@ test('an empty file gives the safe defaults', (t) => {
       },
       users: [],
       nats: {
-        host: '127.0.0.1',
-        port: 4222,
+        listeners: [{ host: '127.0.0.1', port: 4222, anonymous: true, tls: null, websocket: null }],
         isDefault: true,
-        anonymous: true,
         connectionsMax: 200,
         payloadBytesMax: 256 * KiB,
         subscriptionsMax: 5000,
+        controlLineBytesMax: 4 * KiB,
+        connectTimeoutMs: 10_000,
+        pendingBytesMax: 4 * MiB,
+        pendingBytesTotalMax: 32 * MiB,
         pingIntervalMs: 120_000,
         duplicateWindowMs: 120_000,
       },
@@ -84,7 +86,21 @@ mqtt:
   retained: on
   retained_max: 11
   retained_bytes_max: 1MiB
-nats: { listen: 0.0.0.0:4223, anonymous: true, connections_max: 2, payload_max: 1MiB, subscriptions_max: 3, ping_interval: 4s, duplicate_window: 5s }
+nats:
+  listen: 0.0.0.0:4223
+  anonymous: true
+  listeners:
+    - { listen: 127.0.0.1:4224, tls: { cert: box.pem, key: box.key, ca: ca.pem, client_certificates: required, handshake_first: true } }
+    - { listen: 127.0.0.1:4225, websocket: { path: /nats, origins: ["https://panel.example"] } }
+  connections_max: 2
+  payload_max: 1MiB
+  subscriptions_max: 3
+  control_line_max: 5KiB
+  connect_timeout: 6s
+  pending_max: 7MiB
+  pending_total_max: 8MiB
+  ping_interval: 4s
+  duplicate_window: 5s
 status: { listen: LocalHost:81, anonymous: true }
 journal: { reserve: 1GB }
 lanes:
@@ -123,13 +139,37 @@ upstream:
     },
     users: [],
     nats: {
-      host: '0.0.0.0',
-      port: 4223,
+      listeners: [
+        { host: '0.0.0.0', port: 4223, anonymous: true, tls: null, websocket: null },
+        {
+          host: '127.0.0.1',
+          port: 4224,
+          anonymous: true,
+          tls: {
+            cert: join(folder, 'box.pem'),
+            key: join(folder, 'box.key'),
+            ca: join(folder, 'ca.pem'),
+            clientCertificates: 'required',
+            first: true,
+          },
+          websocket: null,
+        },
+        {
+          host: '127.0.0.1',
+          port: 4225,
+          anonymous: true,
+          tls: null,
+          websocket: { path: '/nats', origins: ['https://panel.example'] },
+        },
+      ],
       isDefault: false,
-      anonymous: true,
       connectionsMax: 2,
       payloadBytesMax: MiB,
       subscriptionsMax: 3,
+      controlLineBytesMax: 5 * KiB,
+      connectTimeoutMs: 6_000,
+      pendingBytesMax: 7 * MiB,
+      pendingBytesTotalMax: 8 * MiB,
       pingIntervalMs: 4000,
       duplicateWindowMs: 5000,
     },

@@ -131,7 +131,7 @@ export function facts(changes: Changes = {}): Facts {
       ...changes.mqtt,
     },
     nats: {
-      listener: { host: '127.0.0.1', port: 4222, connections: 0 },
+      listeners: [{ host: '127.0.0.1', port: 4222, connections: 0 }],
       note: '',
       counters: {},
       clients: [],

@@ -87,6 +87,7 @@ test('the rate of a client is taken from the earlier look at the same connection
 
 test('NATS clients have a table, and a port that is not there says why', () => {
   const known = {
+    user: '',
     clientId: 7,
     name: 'flow\x1b[2J',
     lang: 'nats.js',
@@ -112,7 +113,7 @@ test('NATS clients have a table, and a port that is not there says why', () => {
   const text = render(shown, { colour: false, columns: 120 });
   assert.match(text, /NATS clients\n.*Library[\s\S]*nats\.js 3\.4\.0/);
   assert.equal(text.includes('\x1b'), false);
-  const without = view(snapshot({ nats: { listener: null, note: '127.0.0.1:4222 is in use by another program' } }));
+  const without = view(snapshot({ nats: { listeners: [], note: '127.0.0.1:4222 is in use by another program' } }));
   assert.match(
     render(without, { colour: false, columns: 120 }),
     /Not listening[\s\S]*is in use[\s\S]*no port for NATS/,

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { Protocol } from './protocol.ts';
 
 /** Close codes of RFC 6455, 7.4.1. */
 const NORMAL = 1000;
@@ -13,13 +14,15 @@ const UNSUPPORTED_DATA = 1003;
 export class WebSocketStream extends Duplex {
   readonly #websocket: WebSocket;
   readonly #socket: Socket;
+  readonly #protocol: Protocol;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
 
-  constructor(websocket: WebSocket, socket: Socket) {
+  constructor(websocket: WebSocket, socket: Socket, protocol: Protocol) {
     super({ allowHalfOpen: true });
     this.#websocket = websocket;
     this.#socket = socket;
+    this.#protocol = protocol;
     this.remoteAddress = socket.remoteAddress;
     this.remotePort = socket.remotePort;
     websocket.binaryType = 'nodebuffer';
@@ -43,7 +46,8 @@ export class WebSocketStream extends Duplex {
 
   /** [MQTT-6.0.0-1] */
   #take(data: Buffer, isBinary: boolean): void {
-    if (!isBinary) this.#websocket.close(UNSUPPORTED_DATA, 'MQTT is in binary messages');
+    const { takesText, name } = this.#protocol;
+    if (!isBinary && !takesText) this.#websocket.close(UNSUPPORTED_DATA, `${name} is in binary messages`);
     else if (!this.destroyed && !this.readableEnded && !this.push(data)) this.#websocket.pause();
   }
 

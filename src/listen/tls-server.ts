@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { GatewayError } from '../core/errors.ts';
+import type { ListenerTls } from '../core/listen.ts';
 import type { Log } from '../core/log.ts';
-import type { ListenerTls } from './options.ts';
 
 /** Loaded only for listeners with TLS: node:tls is 5 MB resident. */
 
@@ -18,7 +18,7 @@ export function tlsServer(options: TlsOptions): Server {
   return createServer(options);
 }
 
-/** Reads the files of a listener. Rejects with tls_failed for what no client could connect to. */
+/** Reads the files of a listener. `where`: its protocol and address. Rejects with tls_failed for what no client could connect to. */
 export async function readTls(tls: ListenerTls, where: string, timeoutMs: number, log: Log): Promise<TlsOptions> {
   const [cert, key, ca] = await Promise.all([
     readPem(tls.cert, 'cert', where),
@@ -38,7 +38,7 @@ export async function readTls(tls: ListenerTls, where: string, timeoutMs: number
     createSecureContext(options);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError('tls_failed', `TLS for MQTT on ${where}: ${why}`, {
+    throw new GatewayError('tls_failed', `TLS for ${where}: ${why}`, {
       retriable: false,
       hint: `the key (${tls.key}) must belong to the certificate (${tls.cert}), and both be in PEM form without a passphrase`,
       cause,
@@ -53,7 +53,7 @@ async function readPem(path: string, key: string, where: string): Promise<Buffer
     return await readFile(path);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'error';
-    throw new GatewayError('tls_failed', `TLS for MQTT on ${where}: cannot read ${path} (${code})`, {
+    throw new GatewayError('tls_failed', `TLS for ${where}: cannot read ${path} (${code})`, {
       retriable: false,
       hint: `set tls.${key} of the listener to a file that the account of the box may read`,
       cause,

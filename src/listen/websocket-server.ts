@@ -4,22 +4,24 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
-import type { HandshakeBounds } from './transport.ts';
+import type { HandshakeBounds } from '../core/listen.ts';
+import type { Protocol } from './protocol.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /** Loaded only for listeners with WebSocket: ws and node:http. */
 
-/** The subprotocol of MQTT 3.1.1 and 5.0 [MQTT-6.0.0-3]. */
-const SUBPROTOCOL = 'mqtt';
 /** Cookies of other programs on the same host may come along. */
 const HEADER_BYTES_MAX = 8 * 1024;
 /** How often the server looks for handshakes that are too slow. */
 const LOOK_MS = 1_000;
 
 export interface WebSocketOptions {
+  readonly protocol: Protocol;
   readonly path: string;
-  /** Listens on loopback: a web page from elsewhere, opened in a browser on this machine, must not reach it. */
-  readonly isLoopback: boolean;
+  /** Of the web pages that may connect; empty for all, but on loopback for those of this machine. */
+  readonly origins?: readonly string[];
+  /** A web page from elsewhere, opened in a browser on this machine, must not reach it unless it is named. */
+  readonly isOnLoopback: boolean;
   readonly tls: TlsOptions | null;
   readonly bounds: HandshakeBounds;
 }
@@ -30,7 +32,8 @@ export function webSocketServer(
   accept: (stream: WebSocketStream, socket: Socket) => void,
   refused: (why: string) => void,
 ): Server {
-  const { tls, bounds } = options;
+  const { protocol, tls, bounds } = options;
+  const { subprotocol } = protocol;
   const http = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: bounds.timeoutMs,
@@ -45,10 +48,10 @@ export function webSocketServer(
     maxPayload: bounds.messageBytesMax,
     // Sensors' packets are small, and inflating what a stranger sends is a way to fill the memory.
     perMessageDeflate: false,
-    handleProtocols: () => SUBPROTOCOL,
+    handleProtocols: () => subprotocol ?? false,
   });
   server.on('request', (_request, response) => {
-    refused('a request of HTTP came to a port for MQTT over WebSocket');
+    refused(`a request of HTTP came to a port for ${protocol.name} over WebSocket`);
     response.writeHead(426, { Upgrade: 'websocket', Connection: 'close' }).end();
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -61,7 +64,7 @@ export function webSocketServer(
     }
     websockets.handleUpgrade(request, socket, head, (websocket) => {
       // What the server hands out is the socket, of TCP or TLS.
-      accept(new WebSocketStream(websocket, socket as Socket), socket as Socket);
+      accept(new WebSocketStream(websocket, socket as Socket, protocol), socket as Socket);
     });
   });
   websockets.on('wsClientError', (error, socket) => {
@@ -73,19 +76,24 @@ export function webSocketServer(
 
 function judge(
   { url = '/', headers }: IncomingMessage,
-  { path, isLoopback }: WebSocketOptions,
+  { protocol, path, origins = [], isOnLoopback }: WebSocketOptions,
 ): { status: string; why: string } | null {
+  const { subprotocol } = protocol;
   if (url.split('?', 1)[0] !== path) {
     return { status: '404 Not Found', why: `a WebSocket was asked for on another path than ${path}` };
   }
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-  if (!offered.includes(SUBPROTOCOL)) {
-    return { status: '400 Bad Request', why: 'a WebSocket was asked for without the subprotocol mqtt' };
+  if (subprotocol !== null && !offered.includes(subprotocol)) {
+    return { status: '400 Bad Request', why: `a WebSocket was asked for without the subprotocol ${subprotocol}` };
   }
-  if (isLoopback && headers.origin !== undefined && !isLocalOrigin(headers.origin)) {
-    return { status: '403 Forbidden', why: 'a web page from elsewhere asked for a WebSocket of this machine' };
-  }
-  return null;
+  // Browsers always send it, and nobody else has to.
+  const { origin } = headers;
+  if (origin === undefined || origins.includes(origin)) return null;
+  if (isOnLoopback ? isLocalOrigin(origin) : origins.length === 0) return null;
+  const from = isOnLoopback
+    ? 'from elsewhere asked for a WebSocket of this machine'
+    : 'of another origin asked for a WebSocket';
+  return { status: '403 Forbidden', why: `a web page ${from}` };
 }
 
 function isLocalOrigin(origin: string): boolean {
