@@ -22,6 +22,7 @@ import { summary } from './ops/summary.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
+import type { HubStreams } from './upstream/streams.ts';
 
 /** Carries the ledger's own messages, so that a full lane cannot keep its losses from being told. */
 const LEDGER_LANE = 'petiole-ledger';
@@ -61,6 +62,7 @@ export class Gateway implements Service {
   #nats: ClientPort | null = null;
   #link: LeafLink | null = null;
   #forwarder: Forwarder | null = null;
+  #streams: HubStreams | null = null;
   #sampling: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Log) {
@@ -173,6 +175,7 @@ export class Gateway implements Service {
     // Loaded only where there is an upstream.
     const { LeafLink } = await import('./nats/leaf-link.ts');
     const { Forwarder } = await import('./upstream/forwarder.ts');
+    const { HubStreams } = await import('./upstream/streams.ts');
     // Random for each run: a late answer to the run before must not be taken for one to this.
     const inboxPrefix = `_INBOX.${gateway.name}.${randomBytes(6).toString('hex')}`;
     const log = this.#log.child({ part: 'upstream' });
@@ -184,6 +187,7 @@ export class Gateway implements Service {
     this.#link = link;
     const { window, ackTimeoutMs, limit } = upstream;
     const lanes = this.#journal.laneNames.map((name, index) => ({ index, ...this.#laneUp(name) }));
+    this.#streams = new HubStreams(upstream.streams, this.#config.lanes, link, log);
     this.#forwarder = new Forwarder(
       { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit },
       { hub: link, records: this.#journal, served: (subject) => this.#router.servedQueues(subject) },
@@ -221,12 +225,19 @@ export class Gateway implements Service {
 
   #leafListener(): LeafListener {
     return {
-      up: (hub) => {
+      up: (hub, epoch) => {
         this.#journal.declaring = true;
-        this.#forwarder?.linkUp(hub);
+        const looked = this.#streams?.linkUp();
+        const send = (): void => {
+          if (this.#link?.up && this.#link.epoch === epoch) this.#forwarder?.linkUp(hub);
+        };
+        // A stream that the box is about to make is no reason for a lane to complain.
+        if (this.#config.upstream?.streams.length) void looked?.then(send);
+        else send();
       },
       down: () => {
         this.#journal.declaring = false;
+        this.#streams?.linkDown();
         this.#forwarder?.linkDown();
       },
       message: (subject, reply, headers, payload, queues, shownAs) => {
@@ -270,6 +281,7 @@ export class Gateway implements Service {
       store: this.#journal.status(),
       reserveBytes: journal.reserveBytes,
       up: this.#forwarder?.status() ?? null,
+      streams: this.#streams?.status().map((stream) => ({ ...stream, notes: [...stream.notes] })) ?? [],
       rates: this.#rates,
       mqtt: this.#mqtt.status(),
       nats: this.#nats?.status() ?? NO_NATS,

@@ -25,6 +25,8 @@ const USER_RULES_MAX = 64;
 const URLS_MAX = 16;
 /** Each is looked at the first time that a subject is seen. */
 const DENIED_MAX = 256;
+/** Each is looked at when the link comes up. */
+const STREAMS_MAX = 32;
 
 const gateway = field.map({
   /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
@@ -179,6 +181,22 @@ const lane = field.map({
   ),
 });
 
+/** A stream of the hub that the box makes, or only looks at. */
+const hubStream = field.map({
+  name: v.pipe(field.streamName(), v.metadata({ example: 'TELEMETRY' })),
+  subjects: v.pipe(field.list(field.subject(), 1, LANE_SUBJECTS_MAX), v.metadata({ example: ['line3.>'] })),
+  create: v.optional(field.yesOrNo(), true),
+  storage: v.optional(field.choice(['file', 'memory']), 'file'),
+  /** JetStream's own bound. */
+  replicas: v.optional(field.count(1, 5), 1),
+  max_bytes: v.optional(field.size('0', '1024TiB'), 0),
+  max_age: v.optional(field.duration('0', '3650d'), 0),
+  full: v.optional(field.choice(['refuse', 'drop-oldest']), 'drop-oldest'),
+  duplicate_window: v.optional(field.duration('100ms', '1d'), '2m'),
+  /** The hub's sync_interval is "always", which can't be seen from the box. */
+  sync_always: v.optional(field.yesOrNo(), false),
+});
+
 const upstream = field.map({
   urls: v.pipe(field.list(field.hubUrl(), 1, URLS_MAX), v.metadata({ example: ['tls://hub.example.com:7422'] })),
   user: v.optional(field.text()),
@@ -218,6 +236,7 @@ const upstream = field.map({
   /** Never taken from the hub, and never sent there, whatever its permissions say. Subjects as the box has them. */
   deny_imports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
   deny_exports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
+  streams: v.optional(field.list(hubStream, 0, STREAMS_MAX), []),
   limit: v.optional(
     field.map({
       messages_per_second: v.optional(field.count(0, 10_000_000), 0),
@@ -378,6 +397,18 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
           prefix: upstream.prefix,
           denyImports: upstream.deny_imports,
           denyExports: upstream.deny_exports,
+          streams: upstream.streams.map((stream) => ({
+            name: stream.name,
+            subjects: stream.subjects,
+            create: stream.create,
+            storage: stream.storage,
+            replicas: stream.replicas,
+            maxBytes: stream.max_bytes,
+            maxAgeMs: stream.max_age,
+            full: stream.full,
+            duplicateWindowMs: stream.duplicate_window,
+            syncAlways: stream.sync_always,
+          })),
           limit: {
             messagesPerSecond: upstream.limit.messages_per_second,
             bytesPerSecond: upstream.limit.bytes_per_second,

@@ -9,6 +9,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  StreamFacts,
 } from './snapshot.ts';
 import { lossReasons } from './snapshot.ts';
 
@@ -84,6 +85,7 @@ export interface Parts {
   reserveBytes: number;
   /** Null without an upstream. */
   up: readonly LaneUpReport[] | null;
+  streams: readonly StreamFacts[];
   rates: LaneRates;
   mqtt: MqttFacts;
   nats: NatsFacts;
@@ -119,6 +121,7 @@ export function compose(parts: Parts): Facts {
     gateway,
     link,
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
+    streams: [...parts.streams],
     ledger: (store.store?.ledger ?? []).map(ledgerFacts),
     losses: losses(parts),
     store: {

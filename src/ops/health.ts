@@ -29,7 +29,7 @@ const CURES: Record<LossReason, string> = {
 export function problems(facts: Facts): Problem[] {
   const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts), ...linkProblems(facts)];
   for (const lane of facts.lanes) found.push(...laneProblems(lane));
-  found.push(...recentLosses(facts));
+  found.push(...streamProblems(facts), ...recentLosses(facts));
   // Sorting is stable: the order of the data path stays within each severity.
   return found.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
 }
@@ -110,6 +110,16 @@ function linkProblems(facts: Facts): Problem[] {
   const { lastError, sinceMs, url } = facts.link;
   const error = lastError ?? { code: 'not_connected', message: `There is no link to ${url}`, hint: '' };
   return [{ part: 'upstream', severity: 'degraded', ...failureOf(error), sinceMs }];
+}
+
+/** Advice is on the page only: a hub that works is no problem of the box. */
+function streamProblems({ streams, link }: Facts): Problem[] {
+  if (link.state !== 'up') return [];
+  return streams.flatMap(({ name, notes }) =>
+    notes
+      .filter(({ isAdvice }) => !isAdvice)
+      .map((note) => ({ part: `stream ${name}`, severity: 'degraded' as const, ...failureOf(note), sinceMs: null })),
+  );
 }
 
 function laneProblems(lane: LaneFacts): Problem[] {

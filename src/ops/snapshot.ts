@@ -8,6 +8,8 @@ export interface Snapshot {
   link: LinkFacts;
   /** In the order of the configuration. */
   lanes: LaneFacts[];
+  /** The hub's streams that the lanes write to, or that the configuration asks for. */
+  streams: StreamFacts[];
   /** What will not reach the hub, newest first. */
   ledger: LedgerFacts[];
   /** Messages lost since the store was made, by reason. */
@@ -115,6 +117,15 @@ export interface LaneFacts {
     duplicates: number;
     resent: number;
   };
+}
+
+export interface StreamFacts {
+  name: string;
+  /** missing: what is for it waits. differs: not as it was asked for. unknown: the hub has not said yet. */
+  state: 'unknown' | 'ok' | 'created' | 'differs' | 'missing' | 'refused';
+  replicas: number;
+  /** What to do about it; advice: it works, and could be safer. */
+  notes: (Failure & { isAdvice: boolean })[];
 }
 
 export const lossReasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;

@@ -1,4 +1,4 @@
-import type { LinkState, Problem, Snapshot } from './snapshot.ts';
+import type { LinkState, Problem, Snapshot, StreamFacts } from './snapshot.ts';
 import { lossReasons } from './snapshot.ts';
 import { summary } from './summary.ts';
 import { clientTable, LANE_COLUMNS, laneRow, ledgerTable, natsTable } from './view-rows.ts';
@@ -117,7 +117,19 @@ const LINK_WORDS: Record<LinkState, { state: string; tone: Tone }> = {
   stopped: { state: 'Stopped', tone: 'degraded' },
 };
 
-function linkCard({ link, gateway }: Snapshot): Card {
+const STREAM_WORDS: Record<StreamFacts['state'], string> = {
+  unknown: 'Not looked at yet',
+  ok: 'As it should be',
+  created: 'Made by this box',
+  differs: 'Not as it was asked for',
+  missing: 'Missing',
+  refused: 'Could not be made',
+};
+
+/** More would bury the rest of the card. */
+const STREAMS_SHOWN_MAX = 16;
+
+function linkCard({ link, streams, gateway }: Snapshot): Card {
   const facts: Fact[] = [];
   const add = (label: string, value: string): void => {
     if (value !== '') facts.push({ label, value: printable(value, MESSAGE_CHARACTERS_MAX) });
@@ -141,6 +153,10 @@ function linkCard({ link, gateway }: Snapshot): Card {
   }
   for (const [cause, dropped] of Object.entries(link.drops)) {
     if (dropped > 0) add(`Dropped live: ${spaced(cause)}`, count(dropped));
+  }
+  for (const { name, state, replicas, notes } of streams.slice(0, STREAMS_SHOWN_MAX)) {
+    const words = replicas > 0 ? `${STREAM_WORDS[state]}, ${counted(replicas, 'replica')}` : STREAM_WORDS[state];
+    add(`Stream ${name}`, sentences(words, ...notes.map(({ message, hint }) => sentences(message, hint))));
   }
   // The error of a link that is up again is history; the log has it.
   if (link.lastError !== null && link.state !== 'up') {

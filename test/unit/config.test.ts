@@ -216,6 +216,7 @@ upstream:
       prefix: '',
       denyImports: [],
       denyExports: [],
+      streams: [],
       limit: { messagesPerSecond: 100, bytesPerSecond: 64 * KiB },
       window: 10,
       ackTimeoutMs: 2000,

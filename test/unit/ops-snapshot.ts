@@ -72,6 +72,7 @@ export interface Changes {
   mqtt?: Partial<Facts['mqtt']>;
   nats?: Partial<Facts['nats']>;
   lanes?: LaneFacts[];
+  streams?: Facts['streams'];
   ledger?: LedgerFacts[];
   losses?: Partial<Facts['losses']>;
 }
@@ -108,6 +109,7 @@ export function facts(changes: Changes = {}): Facts {
       ...changes.link,
     },
     lanes: changes.lanes ?? [lane()],
+    streams: changes.streams ?? [],
     ledger: changes.ledger ?? [],
     losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
     store: {
