@@ -13,6 +13,7 @@ import { MqttEdge } from './mqtt/mqtt-edge.ts';
 import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
 import type { LeafLink } from './nats/leaf-link.ts';
 import type { LeafListener } from './nats/leaf-types.ts';
+import { Announcer } from './ops/announcer.ts';
 import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
 import { problems } from './ops/health.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
@@ -57,6 +58,7 @@ export class Gateway implements Service {
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
   readonly #status: StatusServer | null;
+  readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
   readonly #startedAtMs = Date.now();
   #nats: ClientPort | null = null;
@@ -98,6 +100,7 @@ export class Gateway implements Service {
     this.#status = config.status
       ? new StatusServer({ ...config.status, snapshot: () => this.status(), log: log.child({ part: 'status' }) })
       : null;
+    this.#announcer = new Announcer(config.gateway.name, this.#router, () => this.status());
     this.#manager = new ServiceManager({
       env: process.env,
       sentence: () => summary(this.status()),
@@ -127,6 +130,7 @@ export class Gateway implements Service {
       await this.#mqtt.start();
       await this.#makeNats();
       await this.#nats?.start();
+      await this.#announcer.start();
       await this.#status?.start();
       this.#sampling = setInterval(() => this.#rates.sample(this.#journal.status().lanes, performance.now()), RATES_MS);
       await this.#manager.start();
@@ -140,6 +144,7 @@ export class Gateway implements Service {
     clearInterval(this.#sampling);
     await this.#manager.stop();
     await this.#status?.stop();
+    await this.#announcer.stop();
     await this.#nats?.stop();
     await this.#mqtt.stop();
     await this.#forwarder?.stop();

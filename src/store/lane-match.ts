@@ -33,7 +33,12 @@ export class LaneMatch {
   }
 }
 
-/** System subjects are journaled only where the filter spells their first token out. */
+/** What boxes say of themselves: live, unless a lane names it. */
+const OWN = 'petiole.';
+
+/** System subjects and the boxes' own are journaled only where the filter spells their first token out. */
 function takes(filter: string, subject: string): boolean {
-  return matches(filter, subject) && (!isSystemSubject(subject) || isSystemSubject(filter));
+  if (!matches(filter, subject)) return false;
+  if (subject.startsWith(OWN)) return filter.startsWith(OWN);
+  return !isSystemSubject(subject) || isSystemSubject(filter);
 }

@@ -36,6 +36,12 @@ describe('the lane of a message', () => {
     assert.equal(match.laneOf(to('$SYS.box.up')), 2);
   });
 
+  it('takes what boxes say of themselves only where a filter names it', () => {
+    assert.equal(match.laneOf(to('petiole.plant1.health')), -1);
+    const named = new LaneMatch([{ subjects: ['petiole.*.health'], replies: 'receipt' }]);
+    assert.equal(named.laneOf(to('petiole.plant1.health')), 0);
+  });
+
   it('is right for more subjects than it remembers, and for very long ones', () => {
     for (let i = 0; i < 10_000; i++) assert.equal(match.laneOf(to(`line3.s${i}`)), 1);
     const long = `line3.${'x'.repeat(5_000)}`;
