@@ -18,6 +18,8 @@ import type { Problem } from '../config/problems.ts';
 export interface NewUser {
   readonly name: string;
   readonly passwordHash: string | null;
+  readonly tokenHash: string | null;
+  readonly nkey: string | null;
   readonly certificate: string | null;
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
@@ -54,10 +56,12 @@ export class UserFile {
     return this.#find(name) !== null;
   }
 
-  add({ name, passwordHash, certificate, publish, subscribe }: NewUser): void {
+  add({ name, passwordHash, tokenHash, nkey, certificate, publish, subscribe }: NewUser): void {
     const user = this.#document.createNode({
       name,
       ...(passwordHash !== null && { password_hash: passwordHash }),
+      ...(tokenHash !== null && { token_hash: tokenHash }),
+      ...(nkey !== null && { nkey }),
       ...(certificate !== null && { certificate }),
       publish,
       subscribe,
@@ -72,8 +76,9 @@ export class UserFile {
     users?.add(user);
   }
 
-  setPassword(name: string, passwordHash: string): void {
-    this.#find(name)?.set('password_hash', passwordHash);
+  /** Of a user that is there. */
+  set(name: string, key: 'password_hash' | 'token_hash', hash: string): void {
+    this.#find(name)?.set(key, hash);
   }
 
   remove(name: string): void {

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import { describeProblems } from '../config/problems.ts';
 import { hashPassword } from '../core/password.ts';
+import { hashToken, newToken } from '../core/token.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
 import { readPassword } from './password-input.ts';
 import { UserFile } from './user-file.ts';
@@ -11,6 +12,7 @@ const usage = `Usage: petiole user ACTION [NAME] [OPTIONS]
   petiole user list             names, how they prove who they are, and their rules
   petiole user add NAME         adds a user; asks for a password
   petiole user passwd NAME      sets a new password
+  petiole user token NAME       makes a new token for NATS clients and prints it, this once
   petiole user remove NAME      removes a user
 
 Changes the configuration file in place and keeps its comments; a running box reads it at its next start. The password
@@ -20,6 +22,8 @@ is typed twice and not shown, or it is the first line of stdin; the file holds o
   --publish FILTER     with add: may publish to these subjects; as often as needed
   --subscribe FILTER   with add: may subscribe to them
   --certificate NAME   with add: is who has a client certificate of this name; then without a password
+  --token              with add: gets a token for NATS clients instead of a password
+  --nkey KEY           with add: is who has the seed of this NKey (U…; NATS clients); then without a password
 
 A FILTER is a NATS subject filter: "*" is one token, a last ">" the rest; {clientid} and {username} stand for one token.
 
@@ -28,10 +32,11 @@ Exit codes: 0 done, 1 not done, 64 wrong arguments, 78 a mistake in the configur
 Examples:
   petiole user add line3 --publish 'line3.>' --subscribe 'line3.cmd.>'
   petiole user add sensors --publish 'sensors.{clientid}.>' < password.txt
+  petiole user add flow --token --publish 'flow.>' --subscribe '_INBOX.>'
   petiole user add press --certificate press.plant.example --publish 'press.>'
 `;
 
-const actions = ['list', 'add', 'passwd', 'remove'] as const;
+const actions = ['list', 'add', 'passwd', 'token', 'remove'] as const;
 type Action = (typeof actions)[number];
 
 export const user: Command = { name: 'user', summary: 'list, add, change and remove users', usage, run };
@@ -43,6 +48,8 @@ interface Asked {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
   readonly certificate: string | null;
+  readonly nkey: string | null;
+  readonly token: boolean;
 }
 
 async function run(args: string[]): Promise<number> {
@@ -70,8 +77,13 @@ async function run(args: string[]): Promise<number> {
     process.stderr.write(describeProblems(file, loaded.problems));
     return EXIT_CONFIG;
   }
-  for (const { name, passwordHash, certificate, publish, subscribe } of loaded.config.users) {
-    const proofs = [passwordHash && 'password', certificate && `certificate ${certificate}`].filter(Boolean);
+  for (const { name, passwordHash, tokenHash, nkey, certificate, publish, subscribe } of loaded.config.users) {
+    const proofs = [
+      passwordHash && 'password',
+      tokenHash && 'token',
+      nkey && `NKey ${nkey}`,
+      certificate && `certificate ${certificate}`,
+    ].filter(Boolean);
     const rules = (filters: readonly string[]): string => filters.join(' ') || 'nothing';
     const line = `${name}  by ${proofs.join(' or ')}; publishes ${rules(publish)}; subscribes ${rules(subscribe)}`;
     process.stdout.write(`${line}\n`);
@@ -88,32 +100,42 @@ function parse(args: string[]): Asked {
       publish: { type: 'string', multiple: true },
       subscribe: { type: 'string', multiple: true },
       certificate: { type: 'string' },
+      nkey: { type: 'string' },
+      token: { type: 'boolean' },
     },
   });
   const [first, name, ...rest] = positionals;
   const action = actions.find((known) => known === first);
   if (action === undefined) throw new Error(`an action is needed: one of ${actions.join(', ')}`);
-  const { config = null, publish = [], subscribe = [], certificate = null } = values;
+  const { config = null, publish = [], subscribe = [], certificate = null, nkey = null, token = false } = values;
   if (rest.length > 0) throw new Error('too many arguments; a password is never one of them');
   if ((name === undefined) !== (action === 'list')) {
     throw new Error(action === 'list' ? 'list takes no NAME' : `${action} needs the NAME of a user`);
   }
-  if (action !== 'add' && (publish.length > 0 || subscribe.length > 0 || certificate !== null)) {
-    throw new Error('--publish, --subscribe and --certificate are for add; change them in the file');
+  if (
+    action !== 'add' &&
+    (publish.length > 0 || subscribe.length > 0 || certificate !== null || nkey !== null || token)
+  ) {
+    throw new Error('all options but --config are for add; change the rest in the file');
   }
-  return { action, name: name ?? '', config, publish, subscribe, certificate };
+  return { action, name: name ?? '', config, publish, subscribe, certificate, nkey, token };
 }
 
-async function change(file: string, { action, name, publish, subscribe, certificate }: Asked): Promise<number> {
+async function change(file: string, asked: Asked): Promise<number> {
+  const { action, name, publish, subscribe, certificate, nkey } = asked;
   const users = new UserFile(file);
   if (users.has(name) === (action === 'add')) {
     throw new Error(action === 'add' ? `there is a user ${name} already` : `there is no user ${name} in ${file}`);
   }
+  const token = action === 'token' || asked.token ? newToken() : null;
+  const tokenHash = token === null ? null : hashToken(token);
   if (action === 'remove') users.remove(name);
+  else if (action === 'token') users.set(name, 'token_hash', tokenHash ?? '');
   else {
-    const hash = action === 'add' && certificate !== null ? null : await hashPassword(await readPassword(name));
-    if (action === 'add') users.add({ name, passwordHash: hash, certificate, publish, subscribe });
-    else if (hash !== null) users.setPassword(name, hash);
+    const hasOther = certificate !== null || nkey !== null || token !== null;
+    const passwordHash = action === 'add' && hasOther ? null : await hashPassword(await readPassword(name));
+    if (action === 'add') users.add({ name, passwordHash, tokenHash, nkey, certificate, publish, subscribe });
+    else if (passwordHash !== null) users.set(name, 'password_hash', passwordHash);
   }
   const { isSaved, problems } = users.save();
   if (!isSaved) {
@@ -122,6 +144,7 @@ async function change(file: string, { action, name, publish, subscribe, certific
     return EXIT_CONFIG;
   }
   process.stdout.write(`${file}: ${done[action]} ${name}; the box reads it at its next start\n`);
+  if (token !== null) process.stdout.write(`token: ${token}\n`);
   if (problems.length > 0) complain(`the file has ${problems.length} other problems: see petiole check`);
   return 0;
 }
@@ -130,6 +153,7 @@ const done: Readonly<Record<Action, string>> = {
   list: 'listed',
   add: 'added',
   passwd: 'new password for',
+  token: 'new token for',
   remove: 'removed',
 };
 

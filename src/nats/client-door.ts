@@ -49,8 +49,8 @@ export class ClientDoor {
     const { host, port } = this.listener.address ?? this.#options;
     const clientId = this.#context.nextClientId();
     const nonce = authenticator?.hasKeys ? randomBytes(NONCE_BYTES).toString('base64url') : '';
-    // Behind a WebSocket, and where TLS came first, TLS is none of INFO's business.
-    const isUpgrade = tls && !websocket && !tls.first;
+    // Behind a WebSocket, TLS is none of INFO's business. Where it came first, clients look all the same.
+    const isTold = tls && !websocket;
     const words = {
       serverId: server.id,
       serverName: server.name,
@@ -62,7 +62,7 @@ export class ClientDoor {
       clientIp: remoteAddress,
       isAuthRequired: !anonymous,
       nonce,
-      tls: isUpgrade ? (tls.clientCertificates === 'required' ? 'verified' : 'required') : 'none',
+      tls: isTold ? (tls.clientCertificates === 'required' ? 'verified' : 'required') : 'none',
     } as const;
     return { clientId, nonce, isSaid, info: (isLameDuck) => info({ ...words, isLameDuck }) };
   }

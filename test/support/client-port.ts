@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { Authenticator } from '../../src/core/authenticator.ts';
 import type { ListenerOptions } from '../../src/core/listen.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
+import type { LoginDelays } from '../../src/core/login-delays.ts';
 import { Router } from '../../src/core/router.ts';
 import type { UserRules } from '../../src/core/users.ts';
 import { listenFor } from '../../src/listen/listen.ts';
@@ -15,6 +16,8 @@ export const KIB = 1024;
 
 export interface PortChoices extends Partial<Omit<ClientPortOptions, 'listeners'>> {
   readonly users?: readonly UserRules[];
+  /** What failed logins cost; default: as in the box. */
+  readonly delays?: LoginDelays;
   /** What differs from an anonymous one for TCP on loopback; more than one are had by `listeners`. */
   readonly listener?: Partial<ListenerOptions>;
   readonly listeners?: readonly Partial<ListenerOptions>[];
@@ -26,14 +29,14 @@ const LOOPBACK: ListenerOptions = { host: '127.0.0.1', port: 0, anonymous: true 
 /** A port on a router without a journal and without a hub: everything is live. */
 export async function startClientPort(
   scope: Scope,
-  { users = [], listener = {}, listeners = [listener], ...options }: PortChoices = {},
+  { users = [], delays, listener = {}, listeners = [listener], ...options }: PortChoices = {},
   log: Log = silentLog,
 ): Promise<{ port: ClientPort; router: Router; open(): Promise<RawClient> }> {
   const router = new Router();
   const port = new ClientPort({
     router,
     listen: listenFor(nats),
-    authenticator: users.length === 0 ? null : new Authenticator(users),
+    authenticator: users.length === 0 ? null : new Authenticator(users, delays),
     lanes: { laneOf: () => -1, streamOf: () => '' },
     hub: () => null,
     server: { id: 'NTEST', name: 'box', jetstream: false },
