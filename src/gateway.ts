@@ -93,6 +93,7 @@ export class Gateway implements Service {
       listen: listenFor(mqttProtocol),
       log: log.child({ part: 'mqtt' }),
       options: config.mqtt,
+      gateway: config.gateway.name,
       authenticator: this.#authenticator,
       retained: this.#journal.retained,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),

@@ -68,6 +68,17 @@ export function headerValue(block: Buffer, key: string): string | null {
   return null;
 }
 
+/** The block without the lines of a key; the same block where there are none. */
+export function removeHeader(block: Buffer, key: string): Buffer {
+  if (block.indexOf(`\n${key}:`) === -1) return block;
+  // One byte is one character: what stays is not decoded.
+  const kept = block
+    .toString('latin1')
+    .split('\r\n')
+    .filter((line, i) => i === 0 || !line.startsWith(`${key}:`));
+  return Buffer.from(kept.join('\r\n'), 'latin1');
+}
+
 /** The block with another key in the place of `from`, in every line that has it; the same block where none has. */
 export function renameHeader(block: Buffer, from: string, to: string): Buffer {
   const key = `\n${from}:`;

@@ -132,6 +132,22 @@ export class Router {
     return reached;
   }
 
+  /** As `deliver`, for the subscriptions of one party only. */
+  deliverTo({ kind, name }: Party, message: Message): number {
+    const { plain, queues } = this.#subscriptions.match(message.subject);
+    let reached = 0;
+    for (const subscription of [...plain, ...queues.flat()]) {
+      const { owner } = subscription;
+      if (owner.kind === kind && owner.name === name && subscription.deliver(message)) reached++;
+    }
+    return reached;
+  }
+
+  /** A lane takes it, so its publisher gets a receipt of the box. */
+  isJournaled(message: Message): boolean {
+    return (this.#journal?.laneOf(message) ?? -1) >= 0;
+  }
+
   /** One member gets it, in turn; the next one where a member can't take it. */
   #deliverToOne(group: readonly Subscription[], message: Message): boolean {
     const start = this.#turn++;

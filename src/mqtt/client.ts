@@ -1,5 +1,6 @@
 import type { Message, Party } from '../core/message.ts';
 import type { User } from '../core/users.ts';
+import { Answers, REPLY_PREFIX } from './answers.ts';
 import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { Inbound } from './inbound.ts';
@@ -52,6 +53,8 @@ export class Client {
   #will: Will | null;
   /** Made for the first subscription that gets retained messages. */
   #retained: RetainedDelivery | null = null;
+  /** Made for the first request that it gets. */
+  #answers: Answers | null = null;
   #isRetainNoted = false;
   messagesIn = 0;
   messagesOut = 0;
@@ -143,6 +146,24 @@ export class Client {
   endSubscription(subscription: TopicSubscription): void {
     subscription.end();
     this.#retained?.cancel(subscription);
+  }
+
+  /** As `deliver`, for a message with a reply subject. */
+  deliverRequest(message: Message, subscriptionIdentifier: number, retainAsPublished: boolean): boolean {
+    const shown = this.#context.requests.shown(message);
+    if (!this.deliver(shown, subscriptionIdentifier, retainAsPublished)) return false;
+    this.#answers ??= new Answers();
+    this.#answers.note(message);
+    return true;
+  }
+
+  /** Where an answer on a subject goes that it may not publish to; null where it was not asked. */
+  answerSubject(wanted: string): string | null {
+    const subject = this.#answers?.subjectOf(wanted) ?? null;
+    if (subject !== null || !wanted.startsWith(REPLY_PREFIX)) return subject;
+    // A client of 3.1.1 cannot be told that it was too late; as in NATS, its answer goes to an inbox that nobody reads.
+    this.#context.counters.answersLate++;
+    return this.#context.requests.nobody;
   }
 
   /** A message of this client was not kept. */

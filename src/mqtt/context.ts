@@ -8,6 +8,7 @@ import type { MqttOptions } from './options.ts';
 import type { FlushRound } from './outbox.ts';
 import type { Permits } from './permits.ts';
 import type { PublishEncoder } from './publish-encoder.ts';
+import type { Requests } from './requests.ts';
 import type { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStore } from './retained-port.ts';
 import type { SystemTopics } from './system-topics.ts';
@@ -31,6 +32,7 @@ export interface Context {
   /** Null where retained messages are off. */
   readonly retained: RetainedStore | null;
   readonly retainedRound: RetainedRound;
+  readonly requests: Requests;
   readonly system: SystemTopics;
   readonly counters: Counters;
   readonly notices: Notices;

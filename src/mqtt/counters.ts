@@ -44,6 +44,12 @@ export interface Counters {
   /** Deliveries that the rules of a user do not allow. */
   deliveriesForbidden: number;
   willsPublished: number;
+  /** Answers of NATS responders that reached the client that asked. */
+  requestsAnswered: number;
+  /** Requests of clients that the hub has no responder for. */
+  requestsUnanswered: number;
+  /** Answers to nobody: too late, or asked by nobody. */
+  answersLate: number;
 }
 
 export function newCounters(): Counters {
@@ -75,6 +81,9 @@ export function newCounters(): Counters {
     deliveriesTooLarge: 0,
     deliveriesForbidden: 0,
     willsPublished: 0,
+    requestsAnswered: 0,
+    requestsUnanswered: 0,
+    answersLate: 0,
   };
 }
 

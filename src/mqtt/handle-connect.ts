@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet';
+import { subjectToTopic } from '../core/topic.ts';
 import type { User } from '../core/users.ts';
 import { Client, TOPIC_ALIAS_MAX } from './client.ts';
 import type { Connection } from './connection.ts';
@@ -18,6 +19,7 @@ import { PacketReader } from './packet-reader.ts';
 import { propertiesToHeaders } from './properties.ts';
 import type { Properties } from './property-reader.ts';
 import { reason, returnCode } from './reason-codes.ts';
+import { withResponses } from './response-rights.ts';
 import type { Will } from './will.ts';
 
 /** Devices use serial numbers, names and UUIDs; longer ones only fill logs and tables. [MQTT-3.1.3-5] asks for 23. */
@@ -62,10 +64,11 @@ function admit(
   user: User | null,
 ): void {
   const { packet, properties } = connect;
-  const { options } = connection.context;
+  const { options, requests } = connection.context;
+  const asksResponses = properties.requestResponse === 1;
   const client = new Client(connection, {
     clientId,
-    user,
+    user: asksResponses ? withResponses(user, requests.responseSubject(clientId)) : user,
     version,
     keepAliveMs: keepAliveS(packet, version, options.keepAliveMaxS) * 1000,
     packetBytesMax: properties.packetBytesMax ?? Number.POSITIVE_INFINITY,
@@ -140,7 +143,7 @@ function makeRoom({ context }: Connection, clientId: string, user: User | null):
 function connackProperties(
   client: Client,
   { clientId, keepalive = 0 }: IConnectPacket,
-  { sessionExpiryS = 0 }: Properties,
+  { sessionExpiryS = 0, requestResponse = 0 }: Properties,
 ): NonNullable<IConnackPacket['properties']> {
   const { options } = client.connection.context;
   const keepAlive = client.keepAliveMs / 1000;
@@ -151,9 +154,15 @@ function connackProperties(
     retainAvailable: client.connection.context.retained !== null,
     maximumPacketSize: options.packetBytesMax,
     ...(clientId === '' && { assignedClientIdentifier: client.party.name }),
+    ...(requestResponse === 1 && { responseInformation: responseTopics(client) }),
     topicAliasMaximum: TOPIC_ALIAS_MAX,
     ...(keepAlive !== keepalive && { serverKeepAlive: keepAlive }),
   };
+}
+
+/** With this in front its response topics are its own. */
+function responseTopics({ party, connection }: Client): string {
+  return `${subjectToTopic(connection.context.requests.responseSubject(party.name))}/`;
 }
 
 /** What a client of 3.1.1 asks for and cannot be refused; one line each in the log. */

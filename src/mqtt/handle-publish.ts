@@ -4,7 +4,7 @@ import { malformed, PacketError, protocolError } from './packet-error.ts';
 import type { PacketFramer } from './packet-framer.ts';
 import { PacketReader } from './packet-reader.ts';
 import { propertiesToHeaders } from './properties.ts';
-import { place, readProperties } from './property-reader.ts';
+import { type Properties, place, readProperties } from './property-reader.ts';
 import { reason } from './reason-codes.ts';
 import { publishRetained } from './retain.ts';
 import type { TopicName } from './topic-names.ts';
@@ -37,6 +37,7 @@ export function handlePublish(client: Client, { bytes, start, body, end }: Packe
     at += 2;
   }
   let headers = NO_HEADERS;
+  let request: Properties | null = null;
   if (client.version === 5) {
     if (at < end && bytes[at] === 0) {
       at++;
@@ -48,6 +49,7 @@ export function handlePublish(client: Client, { bytes, start, body, end }: Packe
         throw protocolError('a client sets a Subscription Identifier');
       if (properties.topicAlias !== undefined) name = resolveAlias(client, properties.topicAlias, name);
       headers = propertiesToHeaders(properties);
+      if (properties.responseTopic !== undefined) request = properties;
       at = reader.at;
     }
   }
@@ -59,16 +61,21 @@ export function handlePublish(client: Client, { bytes, start, body, end }: Packe
   }
   client.messagesIn++;
   context.counters.messagesIn++;
+  let { subject } = name;
   if (name.refusal !== 0) {
-    refuseTopic(client, name, qos, packetIdentifier);
-    return;
+    const answered = name.wanted === undefined ? null : client.answerSubject(name.wanted);
+    if (answered === null) {
+      refuseTopic(client, name, qos, packetIdentifier);
+      return;
+    }
+    subject = answered;
   }
   const { inbound, party } = client;
   const { router, retained } = context;
   const retain = (first & RETAIN) !== 0 && retained !== null;
   const message: Message = {
-    subject: name.subject,
-    reply: '',
+    subject,
+    reply: request === null ? '' : context.requests.replyOf(client, request),
     headers,
     payload: bytes.subarray(at, end),
     receivedAtMs: nowMs,

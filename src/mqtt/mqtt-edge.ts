@@ -14,8 +14,10 @@ import { disconnect } from './packet-encoder.ts';
 import { Permits } from './permits.ts';
 import { PublishEncoder } from './publish-encoder.ts';
 import { reason } from './reason-codes.ts';
+import { Requests } from './requests.ts';
 import { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStatus, RetainedStore } from './retained-port.ts';
+import { RetainedRequests } from './retained-requests.ts';
 import { type SystemFacts, SystemTopics, type TrafficFacts } from './system-topics.ts';
 import { TopicNames } from './topic-names.ts';
 
@@ -37,6 +39,8 @@ export interface MqttParts {
   readonly listen: Listen;
   readonly log: Log;
   readonly options: MqttOptions;
+  /** Its name, as a token of subjects. */
+  readonly gateway?: string;
   /** Null or none: there are no users, and who may connect may do everything. */
   readonly authenticator?: Authenticator | null;
   /** Retained messages; null or nothing: off. */
@@ -73,6 +77,8 @@ export interface MqttStatus {
 /** The MQTT edge: listeners, the connections that came from them, and what those share. */
 export class MqttEdge implements Service {
   readonly #context: Context;
+  /** Null where retained messages are off. */
+  readonly #retainedRequests: RetainedRequests | null;
   readonly #listeners: readonly { listener: Listener; connections: Set<Connection> }[];
   #connectionCount = 0;
   #isStopping = false;
@@ -86,11 +92,13 @@ export class MqttEdge implements Service {
     listen,
     log,
     options,
+    gateway = 'petiole',
     authenticator = null,
     retained = null,
     facts = noFacts,
     clock = Date.now,
   }: MqttParts) {
+    const counters = newCounters();
     const topics = new TopicNames(options.topicLevelsMax);
     this.#context = {
       router,
@@ -105,10 +113,12 @@ export class MqttEdge implements Service {
       round: new FlushRound(),
       retained,
       retainedRound: new RetainedRound(),
+      requests: new Requests(router, counters, gateway),
       system: new SystemTopics(facts, () => this.#traffic()),
-      counters: newCounters(),
+      counters,
       notices: new Notices(),
     };
+    this.#retainedRequests = retained && new RetainedRequests(router, retained, gateway, clock);
     const bounds: HandshakeBounds = {
       timeoutMs: options.connectTimeoutMs,
       connectionsMax: options.connectionsMax + Math.min(SURPLUS_MAX, options.connectionsMax),
@@ -142,12 +152,14 @@ export class MqttEdge implements Service {
     const sweepMs = Math.min(SWEEP_MS, Math.max(SWEEP_MS_MIN, options.connectTimeoutMs / 4));
     this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
     this.#context.system.start();
+    this.#retainedRequests?.start();
   }
 
   /** Reads no more, sends the PUBACKs of what is committed within a bound, then says goodbye. */
   readonly stop = once(async () => {
     this.#isStopping = true;
     this.#context.system.stop();
+    this.#retainedRequests?.stop();
     for (const { listener } of this.#listeners) listener.stop();
     const settled = Promise.all(Array.from(this.#connections(), (connection) => connection.settle()));
     await withinMs(settled, SETTLE_MS);

@@ -51,6 +51,6 @@ class UserTopics implements TopicReader {
   }
 
   #judge(name: TopicName): TopicName {
-    return name.refusal === 0 && !this.#user.mayPublish(name.subject) ? forbidden : name;
+    return name.refusal === 0 && !this.#user.mayPublish(name.subject) ? { ...forbidden, wanted: name.subject } : name;
   }
 }

@@ -27,8 +27,8 @@ import type { Properties } from './property-reader.ts';
 const PAYLOAD_FORMAT = 'Mqtt-Payload-Format';
 const MESSAGE_EXPIRY = 'Mqtt-Message-Expiry';
 const CONTENT_TYPE = 'Content-Type';
-const RESPONSE_TOPIC = 'Mqtt-Response-Topic';
-const CORRELATION_DATA = 'Mqtt-Correlation-Data';
+export const RESPONSE_TOPIC = 'Mqtt-Response-Topic';
+export const CORRELATION_DATA = 'Mqtt-Correlation-Data';
 
 const RESERVED_NAME = /^(?:nats-|nmqtt-|mqtt-|petiole-|content-type$)/i;
 const EMPTY_NAME = '%';

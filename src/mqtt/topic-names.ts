@@ -10,6 +10,8 @@ export interface TopicName {
   /** Reason code of the refusal; 0 for a name that is taken. */
   readonly refusal: number;
   readonly why: string;
+  /** The subject of a name that only the answer to a request may have. */
+  readonly wanted?: string;
 }
 
 /** Reads topic names of PUBLISH packets and wills. */
@@ -29,6 +31,8 @@ const CACHED_MAX = 8192;
 /** Longer ones are mapped each time, so that the cache is bounded in bytes as well. */
 export const CACHED_BYTES_MAX = 256;
 
+/** How a client without Response Topics answers; see answers.ts. */
+const REPLY_BYTES = '$reply/';
 const DOLLAR = 0x24;
 const PLUS = 0x2b;
 const HASH = 0x23;
@@ -65,6 +69,10 @@ export class TopicNames implements TopicReader {
       });
     }
     if (bytes[0] === DOLLAR) {
+      if (bytes.toString('latin1', 0, REPLY_BYTES.length) === REPLY_BYTES && bytes.length > REPLY_BYTES.length) {
+        const why = 'the client was not asked on the topic that it answers';
+        return { ...refused(reason.notAuthorized, why), wanted: topicToSubject(bytes.toString('utf8')) };
+      }
       return refused(reason.notAuthorized, 'topics that begin with $ are for the server itself');
     }
     const topic = bytes.toString('utf8');

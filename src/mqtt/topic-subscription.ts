@@ -73,6 +73,7 @@ class Interest implements Subscription {
     const { noLocal, retainAsPublished, identifier } = this.#topic.options;
     if (noLocal && message.origin === this.owner) return false;
     if (this.#hidesSystem && isSystemSubject(message.subject)) return false;
-    return this.#client.deliver(message, identifier, retainAsPublished);
+    if (message.reply === '') return this.#client.deliver(message, identifier, retainAsPublished);
+    return this.#client.deliverRequest(message, identifier, retainAsPublished);
   }
 }
