@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statfsSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
+import { FILE, makeFolder, moveStore, sizeOf, syncFolder } from './files.ts';
 import { migrate } from './migrations.ts';
 import { sqliteCode, storeError, unreadable } from './store-error.ts';
 
@@ -12,7 +13,6 @@ import { sqliteCode, storeError, unreadable } from './store-error.ts';
  * no shared-memory file.
  */
 
-const FILE = 'petiole.db';
 /** Pages written back at once by an automatic checkpoint: 8 MiB of WAL. Pages that trim frees are often reused before. */
 const CHECKPOINT_PAGES = 2048;
 /** Page cache of the writer, in KiB: the interior pages and the freelist of a large store fit. */
@@ -54,22 +54,6 @@ export function openStore<T>(folder: string, load: (db: Database.Database) => T)
       note: `the store could not be read (${why}); it is kept as ${kept} and a new one begun`,
     };
   }
-}
-
-/** Level by level: Node's own recursive mkdir never ends, and eats all memory, where /proc refuses a folder. */
-function makeFolder(folder: string): void {
-  const missing: string[] = [];
-  for (let at = resolve(folder); !existsSync(at); at = dirname(at)) missing.push(at);
-  try {
-    for (const level of missing.reverse()) mkdirSync(level, { mode: 0o750 });
-  } catch (error) {
-    throw storeError(error, `cannot make the data folder ${folder}`);
-  }
-}
-
-/** -1 where there is no such file. */
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? -1;
 }
 
 function openFile<T>(
@@ -117,27 +101,6 @@ function quarantine(path: string): string {
     .slice(0, 14);
   let kept = `${path}.damaged-${stamp}`;
   for (let n = 1; existsSync(kept); n++) kept = `${path}.damaged-${stamp}-${n}`;
-  for (const suffix of ['', '-wal', '-shm']) {
-    if (existsSync(path + suffix)) renameSync(path + suffix, kept + suffix);
-  }
-  syncFolder(join(path, '..'));
+  moveStore(path, kept);
   return kept;
-}
-
-/** A new or renamed file survives a power cut only once its folder is synced too. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Bytes of the store with its WAL, and what is free to us on its file system. */
-export function spaceOf(folder: string): { fileBytes: number; freeBytes: number } {
-  let fileBytes = 0;
-  for (const suffix of ['', '-wal']) fileBytes += Math.max(0, sizeOf(join(folder, FILE) + suffix));
-  const { bavail, bsize } = statfsSync(folder);
-  return { fileBytes, freeBytes: bavail * bsize };
 }

@@ -3,7 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
-import { openStore, spaceOf } from './database.ts';
+import { openStore } from './database.ts';
+import { spaceOf } from './files.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
 import type {

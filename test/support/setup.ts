@@ -16,6 +16,7 @@ const programs = {
   'systemd-notify': 'systemd',
   'systemd-sysusers': 'systemd',
   chromium: 'chromium',
+  gcc: 'build-essential',
 } as const;
 
 const ATTEMPTS_MAX = 2;

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { changeBuild } from '../support/broken-build.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { cutBoxes } from './power-box.ts';
+import { cutStores } from './power-rig.ts';
+
+/** 300 with those of whole boxes. */
+const CUTS = 288;
+const BOXES = 12;
+
+describe('a power cut', () => {
+  it(`loses nothing that was acknowledged and never keeps the store from opening, ${CUTS} times`, async (scope) => {
+    const random = new SeededRandom(randomInt(1_000_000));
+    scope.diagnostic(`seed ${random.seed}`);
+    const verdict = await cutStores({ cycles: CUTS, cutsPerLife: 96, random, say: (line) => scope.diagnostic(line) });
+    assert.deepEqual(verdict.faults.slice(0, 10), []);
+    assert.equal(verdict.cycles, CUTS);
+    assert(verdict.acked > 1_000, `${verdict.acked} acknowledged`);
+    scope.diagnostic(JSON.stringify({ ...verdict, faults: verdict.faults.length }));
+  });
+
+  it(`of the whole box brings each record to the hub once, ${BOXES} times`, async (scope) => {
+    const random = new SeededRandom(randomInt(1_000_000));
+    scope.diagnostic(`seed ${random.seed}`);
+    const verdict = await cutBoxes(BOXES, random);
+    assert.deepEqual(verdict.faults, []);
+    assert(verdict.acked > BOXES, `${verdict.acked} acknowledged`);
+    scope.diagnostic(JSON.stringify(verdict));
+  });
+});
+
+describe('the rig of the power cuts sees a build', () => {
+  const builds = {
+    'that does not sync': {
+      file: 'store/database.js',
+      line: "db.pragma('synchronous = FULL');",
+      instead: "db.pragma('synchronous = OFF');",
+    },
+    'that leaves the folder unsynced': {
+      file: 'store/files.js',
+      line: 'fsyncSync(fd);',
+      instead: '',
+    },
+    'that acknowledges before the commit': {
+      file: 'store/journal.js',
+      line: 'this.#gathering.add(lane, message, receipt, token, reached);',
+      instead: 'receipt?.accepted(token, reached, 1); this.#gathering.add(lane, message, null, token, reached);',
+    },
+  };
+  for (const [what, change] of Object.entries(builds)) {
+    it(what, async (scope) => {
+      const verdict = await cutStores({
+        cycles: 16,
+        cutsPerLife: 16,
+        ackedPerLife: 300,
+        dist: changeBuild(scope, 'power', change),
+        random: new SeededRandom(7),
+        say: () => undefined,
+      });
+      assert(verdict.faults.length > 0, 'nothing was missed');
+      scope.diagnostic(`${verdict.faults.length} of ${verdict.cycles}: ${verdict.faults[0]}`);
+    });
+  }
+});
