@@ -8,6 +8,7 @@ const commands = new Map<string, () => Promise<Command>>([
   ['check', async () => (await import('./cli/check.ts')).check],
   ['status', async () => (await import('./cli/status.ts')).status],
   ['user', async () => (await import('./cli/user.ts')).user],
+  ['doctor', async () => (await import('./cli/doctor.ts')).doctor],
   ['version', async () => (await import('./cli/version.ts')).version],
 ]);
 /** Habits from other programs. */
