@@ -50,6 +50,8 @@ export interface Counters {
   requestsUnanswered: number;
   /** Answers to nobody: too late, or asked by nobody. */
   answersLate: number;
+  /** Faults of clients that are counted here and have no line in the log: there were too many in one minute. */
+  noticesWithheld: number;
 }
 
 export function newCounters(): Counters {
@@ -84,6 +86,7 @@ export function newCounters(): Counters {
     requestsAnswered: 0,
     requestsUnanswered: 0,
     answersLate: 0,
+    noticesWithheld: 0,
   };
 }
 

@@ -116,7 +116,7 @@ export class MqttEdge implements Service {
       requests: new Requests(router, counters, gateway),
       system: new SystemTopics(facts, () => this.#traffic()),
       counters,
-      notices: new Notices(),
+      notices: new Notices(counters),
     };
     this.#retainedRequests = retained && new RetainedRequests(router, retained, gateway, clock);
     const bounds: HandshakeBounds = {
