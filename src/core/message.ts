@@ -19,6 +19,8 @@ export interface Message {
   readonly origin: Party;
   /** Its publisher asked for it to be retained: subscribers with Retain As Published see that. */
   readonly retain?: boolean;
+  /** Quality of Service that its publisher chose, 0 to 2; absent where its protocol has none. */
+  readonly qos?: number;
 }
 
 /** Somebody who publishes or subscribes: one MQTT connection, one NATS client, one port, the hub, the box itself. */

@@ -8,6 +8,8 @@ export interface Subscription {
   /** Queue group; '' for a plain subscription. */
   readonly queue: string;
   readonly owner: Party;
+  /** False for a member of a queue group that could take the message only later; absent: always ready. */
+  readonly isReady?: boolean;
   /** Takes the message now and never throws; false where it was dropped (slow, no echo, not allowed). */
   deliver(message: Message): boolean;
 }
@@ -148,12 +150,24 @@ export class Router {
     return (this.#journal?.laneOf(message) ?? -1) >= 0;
   }
 
-  /** One member gets it, in turn; the next one where a member can't take it. */
+  /** For a message whose member of the queue group has gone before it took it: another one gets it. */
+  deliverToQueue(message: Message, queue: string): boolean {
+    const { queues } = this.#subscriptions.match(message.subject);
+    const group = queues.find(([member]) => member?.queue === queue);
+    return group !== undefined && this.#deliverToOne(group, message);
+  }
+
+  /** One member gets it, in turn, of those that are ready; the next one where a member can't take it. */
   #deliverToOne(group: readonly Subscription[], message: Message): boolean {
     const start = this.#turn++;
+    let late: Subscription[] | null = null;
     for (let i = 0; i < group.length; i++) {
-      if (group[(start + i) % group.length]?.deliver(message)) return true;
+      const member = group[(start + i) % group.length] as Subscription;
+      if (member.isReady === false) {
+        late ??= [];
+        late.push(member);
+      } else if (member.deliver(message)) return true;
     }
-    return false;
+    return late?.some((member) => member.deliver(message)) ?? false;
   }
 }

@@ -8,6 +8,7 @@ import type { ProtocolVersion } from './packet-decoder.ts';
 import { encodeRetained } from './publish-encoder.ts';
 import { RetainedDelivery } from './retained-delivery.ts';
 import type { RetainedMessage, RetainedWalk } from './retained-port.ts';
+import type { Session } from './session.ts';
 import type { TopicName, TopicReader } from './topic-names.ts';
 import type { TopicSubscription } from './topic-subscription.ts';
 import { publishWill, type Will } from './will.ts';
@@ -17,7 +18,6 @@ export const TOPIC_ALIAS_MAX = 16;
 
 /** What a CONNECT settles for the rest of the connection. */
 export interface ClientFields {
-  readonly clientId: string;
   /** Null for an anonymous one, who may do everything. */
   readonly user: User | null;
   readonly version: ProtocolVersion;
@@ -27,26 +27,27 @@ export interface ClientFields {
   readonly packetBytesMax: number;
   /** Request Problem Information. */
   readonly wantsProblems: boolean;
+  /** QoS 1 and 2 messages that it takes at once. */
+  readonly receiveMaximum: number;
   /** Session Expiry Interval of the CONNECT, in seconds: what a DISCONNECT may say depends on it. */
   readonly sessionExpiryS: number;
   readonly will: Will | null;
 }
 
-/** A connected client: its subscriptions, aliases, will and counters. Lives as long as its connection. */
+/** A connected client: its session, aliases, will and counters. Lives as long as its connection. */
 export class Client {
   readonly connection: Connection;
-  readonly party: Party;
+  readonly session: Session;
   readonly version: ProtocolVersion;
   readonly keepAliveMs: number;
   readonly packetBytesMax: number;
   readonly wantsProblems: boolean;
+  readonly receiveMaximum: number;
   readonly sessionExpiryS: number;
   readonly inbound: Inbound;
   readonly user: User | null;
   /** The topic names that it may publish to; the others are refused like those that nobody may. */
   readonly topics: TopicReader;
-  /** By topic filter as the client wrote it. */
-  readonly subscriptions = new Map<string, TopicSubscription>();
   /** By alias; at most TOPIC_ALIAS_MAX. */
   readonly aliases: (TopicName | undefined)[] = [];
   readonly #context: Context;
@@ -61,20 +62,29 @@ export class Client {
   /** Deliveries that it did not get. */
   dropped = 0;
 
-  constructor(connection: Connection, fields: ClientFields) {
-    const { clientId, user, version, keepAliveMs, packetBytesMax, wantsProblems, sessionExpiryS, will } = fields;
+  constructor(connection: Connection, session: Session, fields: ClientFields) {
+    const { user, version, keepAliveMs, packetBytesMax, wantsProblems, receiveMaximum, sessionExpiryS, will } = fields;
     this.connection = connection;
     this.#context = connection.context;
-    this.party = { kind: 'mqtt', name: clientId };
+    this.session = session;
     this.user = user;
     this.topics = this.#context.permits.topicsOf(user);
     this.version = version;
     this.keepAliveMs = keepAliveMs;
     this.packetBytesMax = packetBytesMax;
     this.wantsProblems = wantsProblems;
+    this.receiveMaximum = receiveMaximum;
     this.sessionExpiryS = sessionExpiryS;
     this.#will = will;
     this.inbound = new Inbound(this, this.#context.options.inflightMax);
+  }
+
+  get party(): Party {
+    return this.session.party;
+  }
+
+  get subscriptions(): ReadonlyMap<string, TopicSubscription> {
+    return this.session.subscriptions;
   }
 
   /** Bytes that may wait for it. */
@@ -106,13 +116,15 @@ export class Client {
       this.dropped++;
       return false;
     }
-    this.#send(packet);
+    this.deliverPacket(packet);
     return true;
   }
 
-  /** Sends a retained message at QoS 0; false where it has expired or is too large. Who calls waits for room. */
-  deliverRetained(message: RetainedMessage, subscriptionIdentifier: number): boolean {
+  /** Sends a retained message; false where it has expired or is too large. Who calls waits for room. */
+  deliverRetained(message: RetainedMessage, qosMax: number, subscriptionIdentifier: number): boolean {
     const { counters, clock } = this.#context;
+    const qos = Math.min(message.qos, qosMax);
+    if (qos > 0) return this.session.deliverRetained(message, qos, subscriptionIdentifier);
     if (this.user !== null && !this.user.mayReceive(message.subject)) {
       counters.deliveriesForbidden++;
       return false;
@@ -127,11 +139,12 @@ export class Client {
       this.dropped++;
       return false;
     }
-    this.#send(packet);
+    this.deliverPacket(packet);
     return true;
   }
 
-  #send(packet: Buffer): void {
+  /** Sends a PUBLISH, and counts it. */
+  deliverPacket(packet: Buffer): void {
     this.#context.counters.messagesOut++;
     this.messagesOut++;
     this.connection.send(packet);
@@ -143,18 +156,16 @@ export class Client {
     this.#retained.begin(subscription, walk);
   }
 
-  endSubscription(subscription: TopicSubscription): void {
+  endSubscription(filter: string, subscription: TopicSubscription): void {
+    this.session.subscriptions.delete(filter);
     subscription.end();
     this.#retained?.cancel(subscription);
   }
 
-  /** As `deliver`, for a message with a reply subject. */
-  deliverRequest(message: Message, subscriptionIdentifier: number, retainAsPublished: boolean): boolean {
-    const shown = this.#context.requests.shown(message);
-    if (!this.deliver(shown, subscriptionIdentifier, retainAsPublished)) return false;
+  /** It gets a message with a reply subject, and may answer it. */
+  noteRequest(message: Message): void {
     this.#answers ??= new Answers();
     this.#answers.note(message);
-    return true;
   }
 
   /** Where an answer on a subject goes that it may not publish to; null where it was not asked. */
@@ -195,14 +206,19 @@ export class Client {
     this.#will = null;
   }
 
-  /** The connection has ended; the session ends with it. */
+  /** The CONNACK is on its way. */
+  join(): void {
+    this.session.attach(this);
+    this.session.outgoing.attach(this);
+  }
+
+  /** The connection has ended. */
   leave(): void {
-    const { clients } = this.#context;
+    const { clients, sessions } = this.#context;
     if (clients.get(this.party.name) === this.connection) clients.delete(this.party.name);
-    for (const subscription of this.subscriptions.values()) subscription.end();
-    this.subscriptions.clear();
     this.#retained?.end();
     this.inbound.end();
+    sessions.left(this.session);
     const will = this.#will;
     this.#will = null;
     if (will !== null) publishWill(this.#context, will, this.party);

@@ -11,6 +11,7 @@ import type { PublishEncoder } from './publish-encoder.ts';
 import type { Requests } from './requests.ts';
 import type { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStore } from './retained-port.ts';
+import type { Sessions } from './sessions.ts';
 import type { SystemTopics } from './system-topics.ts';
 import type { TopicNames } from './topic-names.ts';
 
@@ -26,6 +27,7 @@ export interface Context {
   readonly permits: Permits;
   /** Connected clients by client identifier. */
   readonly clients: Map<string, Connection>;
+  readonly sessions: Sessions;
   readonly topics: TopicNames;
   readonly publishes: PublishEncoder;
   readonly round: FlushRound;

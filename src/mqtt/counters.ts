@@ -39,6 +39,12 @@ export interface Counters {
   messagesRefused: number;
   /** Deliveries to a client that reads too slowly. */
   deliveriesDropped: number;
+  /** Deliveries at QoS 1 or 2 beyond the bounds of their session or of the box. */
+  deliveriesQueueFull: number;
+  /** Whose Message Expiry Interval ended before they were sent. */
+  deliveriesExpired: number;
+  /** That the store could not write; their publishers know. */
+  deliveriesNotKept: number;
   /** Deliveries beyond a client's Maximum Packet Size. */
   deliveriesTooLarge: number;
   /** Deliveries that the rules of a user do not allow. */
@@ -80,6 +86,9 @@ export function newCounters(): Counters {
     retainedRefused: 0,
     messagesRefused: 0,
     deliveriesDropped: 0,
+    deliveriesQueueFull: 0,
+    deliveriesExpired: 0,
+    deliveriesNotKept: 0,
     deliveriesTooLarge: 0,
     deliveriesForbidden: 0,
     willsPublished: 0,

@@ -1,24 +1,45 @@
 import type { Client } from './client.ts';
 import { readPacketIdentifier } from './packet-decoder.ts';
-import { pubcomp } from './packet-encoder.ts';
-import { malformed, protocolError } from './packet-error.ts';
+import { pubcompUnknown } from './packet-encoder.ts';
+import { malformed } from './packet-error.ts';
 import type { PacketFramer } from './packet-framer.ts';
 import { PacketReader } from './packet-reader.ts';
 import { place, readProperties } from './property-reader.ts';
-import { packetType } from './reason-codes.ts';
+import { packetType, reason } from './reason-codes.ts';
+
+const names: ReadonlyMap<number, string> = new Map([
+  [packetType.puback, 'PUBACK'],
+  [packetType.pubrec, 'PUBREC'],
+  [packetType.pubrel, 'PUBREL'],
+  [packetType.pubcomp, 'PUBCOMP'],
+]);
 
 /**
- * PUBACK, PUBREC, PUBREL, PUBCOMP. Messages go out at QoS 0, so there is nothing that a client could acknowledge. A
- * PUBREL may be the end of a QoS 2 exchange that the client began with another server: it is told that nothing is known
- * here, and goes on.
+ * PUBACK, PUBREC, PUBREL, PUBCOMP [MQTT-3.4] to [MQTT-3.7]. One for a packet identifier that is not in use is answered as
+ * the specification has it and harms nobody: clients send them late, after a reconnect.
  */
 export function handleAcknowledgement(client: Client, type: number, { bytes, body, end }: PacketFramer): void {
-  if (type !== packetType.pubrel) throw protocolError('a client acknowledges a packet that was never sent');
+  const { connection, session, version } = client;
   const reader = new PacketReader(bytes, body, end);
   const packetIdentifier = readPacketIdentifier(reader);
-  if (client.version === 4 && reader.rest > 0) throw malformed('a PUBREL has more than a packet identifier');
-  if (reader.rest > 0) reader.uint8('reason code');
+  const name = names.get(type) ?? '';
+  if (version === 4 && reader.rest > 0) throw malformed(`a ${name} has more than a packet identifier`);
+  const reasonCode = reader.rest > 0 ? reader.uint8('reason code') : reason.success;
   if (reader.rest > 0) readProperties(reader, place.acknowledge);
-  reader.finish('PUBREL');
-  client.connection.answer(pubcomp(client.version, packetIdentifier));
+  reader.finish(name);
+  switch (type) {
+    case packetType.puback:
+      session.outgoing.puback(packetIdentifier);
+      return;
+    case packetType.pubrec:
+      session.outgoing.pubrec(packetIdentifier, reasonCode);
+      return;
+    case packetType.pubcomp:
+      session.outgoing.pubcomp(packetIdentifier);
+      return;
+    default:
+      if (!session.received.release(packetIdentifier, connection)) {
+        connection.answer(pubcompUnknown(version, packetIdentifier));
+      }
+  }
 }

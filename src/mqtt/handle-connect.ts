@@ -24,6 +24,8 @@ import type { Will } from './will.ts';
 
 /** Devices use serial numbers, names and UUIDs; longer ones only fill logs and tables. [MQTT-3.1.3-5] asks for 23. */
 const CLIENT_ID_BYTES_MAX = 256;
+/** Of a client that does not say [MQTT5 3.1.2.11.3]. */
+const RECEIVE_MAXIMUM = 65_535;
 /** Above this level it is not a later version but a bridge of mosquitto, which takes a refusal in words of 3.1.1. */
 const PRIVATE_LEVEL = 0x80;
 
@@ -64,28 +66,34 @@ function admit(
   user: User | null,
 ): void {
   const { packet, properties } = connect;
-  const { options, requests } = connection.context;
-  const asksResponses = properties.requestResponse === 1;
-  const client = new Client(connection, {
-    clientId,
-    user: asksResponses ? withResponses(user, requests.responseSubject(clientId)) : user,
+  const { options, sessions, requests } = connection.context;
+  const rights = properties.requestResponse === 1 ? withResponses(user, requests.responseSubject(clientId)) : user;
+  const will = readWill(connection, connect, user);
+  const receiveMaximum = Math.min(properties.receiveMaximum ?? RECEIVE_MAXIMUM, options.inflightMax);
+  makeRoom(connection, clientId, user);
+  const expiryS = version === 5 ? (properties.sessionExpiryS ?? 0) : 0;
+  const isClean = packet.clean !== false;
+  const { session, isPresent } = sessions.open({ clientId, user, isClean, expiryS });
+  const client = new Client(connection, session, {
+    user: rights,
     version,
     keepAliveMs: keepAliveS(packet, version, options.keepAliveMaxS) * 1000,
     packetBytesMax: properties.packetBytesMax ?? Number.POSITIVE_INFINITY,
     wantsProblems: properties.requestProblem !== 0,
+    receiveMaximum,
     sessionExpiryS: properties.sessionExpiryS ?? 0,
-    will: readWill(connection, connect, user),
+    will,
   });
-  const answer = connack(version, version === 5 ? connackProperties(client, packet, properties) : {});
+  const answer = connack(version, isPresent, version === 5 ? connackProperties(client, packet, properties) : {});
   if (answer.length > client.packetBytesMax) {
     // Nothing can be said to it, not even why. [MQTT-3.1.2-24]
     connection.context.counters.featuresRefused++;
     connection.end(null);
     return;
   }
-  makeRoom(connection, clientId, user);
   connection.accept(client);
   connection.answer(answer);
+  client.join();
   noteWishes(client, connect);
 }
 
@@ -150,7 +158,6 @@ function connackProperties(
   return {
     ...(sessionExpiryS > 0 && { sessionExpiryInterval: 0 }),
     receiveMaximum: options.inflightMax,
-    maximumQoS: 1,
     retainAvailable: client.connection.context.retained !== null,
     maximumPacketSize: options.packetBytesMax,
     ...(clientId === '' && { assignedClientIdentifier: client.party.name }),
@@ -174,10 +181,7 @@ function noteWishes(client: Client, { packet }: Connect): void {
   if (packet.will?.retain === true && client.connection.context.retained === null) client.retainIgnored();
 }
 
-/**
- * The checks of a PUBLISH, before there is a client. A will of QoS 2 from 3.1.1 is taken: it is published once, from
- * here, and to subscribers it goes at QoS 0 like every message.
- */
+/** The checks of a PUBLISH, before there is a client. */
 function readWill(
   { version, context }: Connection,
   { packet, willProperties }: Connect,
@@ -185,10 +189,6 @@ function readWill(
 ): Will | null {
   const { will } = packet;
   if (will === undefined) return null;
-  if (version === 5 && will.qos === 2) {
-    // [MQTT-3.2.2-12]
-    throw new PacketError(reason.qosNotSupported, 'the will has QoS 2', { hint: 'set its QoS to 1' });
-  }
   const isRetained = will.retain === true && context.retained !== null;
   if (version === 5 && will.retain === true && !isRetained) {
     // [MQTT-3.2.2-13]
@@ -207,5 +207,5 @@ function readWill(
   }
   if (typeof will.payload === 'string') throw protocolError('the will has no payload');
   const payload = Buffer.from(will.payload);
-  return { subject, headers: propertiesToHeaders(willProperties), payload, retain: isRetained };
+  return { subject, headers: propertiesToHeaders(willProperties), payload, retain: isRetained, qos: will.qos ?? 0 };
 }

@@ -6,7 +6,7 @@ import { PacketReader } from './packet-reader.ts';
 import { propertiesToHeaders } from './properties.ts';
 import { type Properties, place, readProperties } from './property-reader.ts';
 import { reason } from './reason-codes.ts';
-import { publishRetained } from './retain.ts';
+import { publishOnce, publishRetained } from './retain.ts';
 import type { TopicName } from './topic-names.ts';
 
 const RETAIN = 0x01;
@@ -16,7 +16,7 @@ const DUP = 0x08;
  * PUBLISH [MQTT-3.3], the hot path. The fields are read where they lie: topic name to its remembered subject, payload as
  * a part of the chunk, and no properties cost nothing. The PUBACK comes from the receipt (inbound.ts).
  *
- *   first byte │ topic name │ packet identifier (QoS 1) │ properties (MQTT 5) │ payload
+ *   first byte │ topic name │ packet identifier (QoS 1, 2) │ properties (MQTT 5) │ payload
  */
 export function handlePublish(client: Client, { bytes, start, body, end }: PacketFramer): void {
   const { context, nowMs } = client.connection;
@@ -29,12 +29,13 @@ export function handlePublish(client: Client, { bytes, start, body, end }: Packe
   if (at > end) throw malformed('the packet ends within the topic name');
   let name = at === topicStart ? null : client.topics.read(bytes, topicStart, at);
   let packetIdentifier = 0;
-  if (qos === 1) {
+  if (qos > 0) {
     if (at + 2 > end) throw malformed('the packet ends within the packet identifier');
     packetIdentifier = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
     // [MQTT-2.2.1-3]
     if (packetIdentifier === 0) throw protocolError('the packet identifier is 0');
     at += 2;
+    if (client.version === 5 && client.inbound.isAtReceiveMaximum(qos, packetIdentifier)) exceeded(client);
   }
   let headers = NO_HEADERS;
   let request: Properties | null = null;
@@ -81,8 +82,10 @@ export function handlePublish(client: Client, { bytes, start, body, end }: Packe
     receivedAtMs: nowMs,
     origin: party,
     retain,
+    qos,
   };
   if (retain) publishRetained(client, retained, message, qos, packetIdentifier);
+  else if (qos === 2) publishOnce(client, message, packetIdentifier);
   else router.publish(message, inbound, qos === 0 ? inbound.addQos0() : inbound.addQos1(packetIdentifier));
   if (inbound.isFull) client.connection.pauseForReceipts();
 }
@@ -92,20 +95,6 @@ function checkFlags(client: Client, first: number, qos: number): void {
   if (qos === 3) throw malformed('a PUBLISH has QoS 3');
   // [MQTT-3.3.1-2]
   if (qos === 0 && (first & DUP) !== 0) throw malformed('a PUBLISH of QoS 0 is marked as a duplicate');
-  if (qos === 2) {
-    // [MQTT-3.2.2-11]; 3.1.1 has no other refusal than to close.
-    throw new PacketError(reason.qosNotSupported, 'QoS 2 is not supported', {
-      hint: 'set the client to QoS 1: what it gets acknowledged is on disk, and goes to the hub once',
-    });
-  }
-  if (qos === 1 && client.inbound.isAtReceiveMaximum) {
-    // [MQTT-3.3.4-9]; a client of 3.1.1 does not come here: it is not read.
-    const { inflightMax } = client.connection.context.options;
-    throw new PacketError(
-      reason.receiveMaximumExceeded,
-      `more than ${inflightMax} messages without a PUBACK (Receive Maximum)`,
-    );
-  }
   if ((first & RETAIN) === 0 || client.connection.context.retained !== null) return;
   if (client.version === 5) {
     // [MQTT-3.2.2-14]
@@ -114,6 +103,15 @@ function checkFlags(client: Client, first: number, qos: number): void {
     });
   }
   client.retainIgnored();
+}
+
+/** [MQTT-3.3.4-9]; a client of 3.1.1 does not come here: it is not read. */
+function exceeded(client: Client): never {
+  const { inflightMax } = client.connection.context.options;
+  throw new PacketError(
+    reason.receiveMaximumExceeded,
+    `more than ${inflightMax} messages without a PUBACK or PUBCOMP (Receive Maximum)`,
+  );
 }
 
 /** [MQTT-3.3.2-8] to [MQTT-3.3.2-12]; aliases live as long as the connection. */
@@ -131,7 +129,7 @@ function resolveAlias(client: Client, alias: number, name: TopicName | null): To
 }
 
 /**
- * A well-formed name that is not taken. QoS 0 is dropped and counted. QoS 1 of MQTT 5 is told in the PUBACK; of 3.1.1,
+ * A well-formed name that is not taken. QoS 0 is dropped and counted. QoS 1 and 2 of MQTT 5 are told in the PUBACK or PUBREC; of 3.1.1,
  * closed: the alternative [MQTT-3.3.5-2] would acknowledge what is not kept.
  */
 function refuseTopic(client: Client, { refusal, why }: TopicName, qos: number, packetIdentifier: number): void {
@@ -140,5 +138,8 @@ function refuseTopic(client: Client, { refusal, why }: TopicName, qos: number, p
   if (qos === 0) return;
   if (client.version === 4) throw new PacketError(refusal, why, { hint: 'publish on another topic' });
   const { inbound } = client;
-  inbound.settle(inbound.addQos1(packetIdentifier), refusal, why);
+  const token = qos === 1 ? inbound.addQos1(packetIdentifier) : inbound.addQos2(packetIdentifier);
+  inbound.settle(token, refusal, why);
+  // [MQTT5 4.9]: a PUBREC that refuses ends the exchange.
+  if (qos === 2) inbound.completeQos2(packetIdentifier);
 }

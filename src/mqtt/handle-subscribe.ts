@@ -9,12 +9,11 @@ import type { PacketFramer } from './packet-framer.ts';
 import { PacketReader } from './packet-reader.ts';
 import { reason } from './reason-codes.ts';
 import { inTurn } from './retained-delivery.ts';
+import type { Session } from './session.ts';
 import { SYSTEM_PREFIX } from './system-topics.ts';
 import { levelsOf, SUBJECT_BYTES_MAX } from './topic-names.ts';
-import { TopicSubscription } from './topic-subscription.ts';
+import { type SubscriptionOptions, TopicSubscription } from './topic-subscription.ts';
 
-/** The highest QoS at which messages are delivered; a server may grant less than was asked for [MQTT-3.8.4-7]. */
-const GRANTED_QOS = 0;
 /** The one code of refusal in a SUBACK of 3.1.1. */
 const FAILURE = 0x80;
 
@@ -33,7 +32,7 @@ export function handleSubscribe(client: Client, { bytes, start, body, end }: Pac
   const identifier = properties.subscriptionIdentifier ?? 0;
   const codes = packet.subscriptions.map((wanted) => {
     const refusal = subscribe(client, wanted, identifier);
-    if (refusal === null) return GRANTED_QOS;
+    if (refusal === null) return wanted.qos;
     client.connection.context.counters.filtersRefused++;
     client.note(refusal.why, 'a topic filter of a client is refused');
     return client.version === 5 ? refusal.code : FAILURE;
@@ -49,31 +48,40 @@ interface Refusal {
 /** Null where the subscription is made or changed. */
 function subscribe(client: Client, wanted: ISubscription, identifier: number): Refusal | null {
   const { topic, nl = false, rap = false, rh = SEND } = wanted;
-  const { options, router, system } = client.connection.context;
+  const { options } = client.connection.context;
   const { group, filter } = splitShare(topic);
   // [MQTT-3.8.3-4]
   if (nl && group !== '') throw protocolError('a shared subscription has No Local set');
   const refusal = judge(filter, options.topicLevelsMax) ?? judgeUser(client.user, filter);
   if (refusal !== null) return refusal;
-  const known = client.subscriptions.get(topic);
-  const choices = { noLocal: nl, retainAsPublished: rap, identifier };
+  const { session } = client;
+  const known = session.subscriptions.get(topic);
+  const choices = { qos: wanted.qos, noLocal: nl, retainAsPublished: rap, identifier };
   if (known !== undefined) {
     known.options = choices;
     // [MQTT-3.3.1-9] [MQTT-3.8.4-3]
     if (rh === SEND && group === '') sendRetained(client, known, filter);
     return null;
   }
-  if (client.subscriptions.size >= options.subscriptionsMax) {
+  if (session.subscriptions.size >= options.subscriptionsMax) {
     const why = `a client may have ${options.subscriptionsMax} topic filters (mqtt.subscriptions_max)`;
     return { code: reason.quotaExceeded, why };
   }
-  const isSystem = filter.startsWith(SYSTEM_PREFIX);
-  const subscription = new TopicSubscription(client, isSystem ? system.router : router, filter, group, choices);
-  client.subscriptions.set(topic, subscription);
-  subscription.begin();
+  const subscription = beginSubscription(session, topic, choices);
   // A shared subscription gets none [MQTT5 4.8.2].
   if (rh !== DO_NOT_SEND && group === '') sendRetained(client, subscription, filter);
   return null;
+}
+
+/** A new subscription of a session; the filter has been judged. */
+export function beginSubscription(session: Session, topic: string, options: SubscriptionOptions): TopicSubscription {
+  const { router, system } = session.context;
+  const { group, filter } = splitShare(topic);
+  const isSystem = filter.startsWith(SYSTEM_PREFIX);
+  const subscription = new TopicSubscription(session, isSystem ? system.router : router, filter, group, options);
+  session.subscriptions.set(topic, subscription);
+  subscription.begin();
+  return subscription;
 }
 
 function sendRetained(client: Client, subscription: TopicSubscription, filter: string): void {

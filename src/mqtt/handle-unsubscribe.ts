@@ -19,7 +19,6 @@ export function handleUnsubscribe(client: Client, { bytes, start, body, end }: P
 function unsubscribe(client: Client, filter: string): number {
   const subscription = client.subscriptions.get(filter);
   if (subscription === undefined) return reason.noSubscriptionExisted;
-  client.subscriptions.delete(filter);
-  client.endSubscription(subscription);
+  client.endSubscription(filter, subscription);
   return reason.success;
 }

@@ -3,7 +3,7 @@ import type { Receipt } from '../core/router.ts';
 import type { Client } from './client.ts';
 import { clip } from './packet-encoder.ts';
 import { reason } from './reason-codes.ts';
-import { ReceiptWindow } from './receipt-window.ts';
+import { PUBREC, ReceiptWindow } from './receipt-window.ts';
 
 /** The token of every QoS 0 message: they are counted and not told apart. */
 export const QOS_0_TOKEN = -1;
@@ -16,12 +16,14 @@ const quotaCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['lane_full', 'que
 
 /**
  * The messages of one client that the router has and that have no receipt yet, and how the client is told. Bounds both:
- * QoS 1 by the Receive Maximum, and QoS 0, so that a flood of them cannot fill the memory in front of the disk.
+ * QoS 1 and 2 by the Receive Maximum, and QoS 0, so that a flood of them cannot fill the memory in front of the disk.
  */
 export class Inbound implements Receipt {
   readonly #client: Client;
   readonly #max: number;
   readonly #window = new ReceiptWindow();
+  /** Packet identifiers of the QoS 2 messages of this connection that are not complete. */
+  readonly #qos2 = new Set<number>();
   #qos0 = 0;
   #isOver = false;
 
@@ -30,19 +32,24 @@ export class Inbound implements Receipt {
     this.#max = max;
   }
 
-  /** QoS 1 messages without a PUBACK. */
+  /** QoS 1 messages without a PUBACK, QoS 2 messages without a PUBCOMP. */
   get inflight(): number {
-    return this.#window.size;
+    return this.#window.pubacks + this.#qos2.size;
   }
 
-  /** One more QoS 1 message would break the Receive Maximum. */
-  get isAtReceiveMaximum(): boolean {
-    return this.#window.size >= this.#max;
+  /** One more message of this QoS would break the Receive Maximum; a QoS 2 message that comes again does not. */
+  isAtReceiveMaximum(qos: number, packetIdentifier: number): boolean {
+    return this.inflight >= this.#max && !(qos === 2 && this.#qos2.has(packetIdentifier));
   }
 
-  /** The client is to be read no further: a client of 3.1.1 does not know the bound, and nobody knows one for QoS 0. */
+  /**
+   * The client is to be read no further: a client of 3.1.1 does not know the bound, and nobody knows one for QoS 0. What
+   * waits for a PUBREL does not count here, since that must be read.
+   */
   get isFull(): boolean {
-    return this.#qos0 >= this.#max || (this.#client.version === 4 && this.isAtReceiveMaximum);
+    // MQTT 5 sends no more than the bound, but may send a QoS 2 message twice.
+    const windowMax = this.#client.version === 4 ? this.#max : 2 * this.#max;
+    return this.#qos0 >= this.#max || this.#window.size >= windowMax;
   }
 
   /** Every receipt that will come has come. */
@@ -59,7 +66,17 @@ export class Inbound implements Receipt {
     return this.#window.add(packetIdentifier);
   }
 
-  /** The PUBACKs that are due. */
+  addQos2(packetIdentifier: number): number {
+    this.#qos2.add(packetIdentifier);
+    return this.#window.add(packetIdentifier, PUBREC);
+  }
+
+  /** Its PUBCOMP is on its way. */
+  completeQos2(packetIdentifier: number): void {
+    this.#qos2.delete(packetIdentifier);
+  }
+
+  /** The PUBACKs and PUBRECs that are due. */
   takePubacks(): Buffer | null {
     return this.#window.take();
   }
@@ -91,7 +108,7 @@ export class Inbound implements Receipt {
     }
   }
 
-  /** Decides a PUBACK; it goes out when those before it have gone. */
+  /** Decides a PUBACK or PUBREC; it goes out when those before it have gone. */
   settle(token: number, reasonCode: number, text: string): void {
     const { packetBytesMax, wantsProblems, connection } = this.#client;
     // [MQTT-3.1.2-29] [MQTT-3.4.2-2]

@@ -8,7 +8,7 @@ import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { newCounters } from './counters.ts';
 import { Notices } from './notices.ts';
-import { type MqttOptions, OUTBOUND_BYTES_MAX } from './options.ts';
+import { type MqttOptions, optionDefaults } from './options.ts';
 import { FlushRound } from './outbox.ts';
 import { disconnect } from './packet-encoder.ts';
 import { Permits } from './permits.ts';
@@ -18,6 +18,7 @@ import { Requests } from './requests.ts';
 import { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStatus, RetainedStore } from './retained-port.ts';
 import { RetainedRequests } from './retained-requests.ts';
+import { Sessions } from './sessions.ts';
 import { type SystemFacts, SystemTopics, type TrafficFacts } from './system-topics.ts';
 import { TopicNames } from './topic-names.ts';
 
@@ -100,14 +101,17 @@ export class MqttEdge implements Service {
   }: MqttParts) {
     const counters = newCounters();
     const topics = new TopicNames(options.topicLevelsMax);
-    this.#context = {
+    const context: Context = {
       router,
       log,
       clock,
-      options: { outboundBytesMax: OUTBOUND_BYTES_MAX, ...options },
+      options: { ...optionDefaults, ...options },
       authenticator,
       permits: new Permits(topics),
       clients: new Map(),
+      get sessions() {
+        return sessions;
+      },
       topics,
       publishes: new PublishEncoder(topics),
       round: new FlushRound(),
@@ -119,6 +123,8 @@ export class MqttEdge implements Service {
       notices: new Notices(counters),
     };
     this.#retainedRequests = retained && new RetainedRequests(router, retained, gateway, clock);
+    const sessions = new Sessions(context);
+    this.#context = context;
     const bounds: HandshakeBounds = {
       timeoutMs: options.connectTimeoutMs,
       connectionsMax: options.connectionsMax + Math.min(SURPLUS_MAX, options.connectionsMax),

@@ -16,7 +16,16 @@ export interface MqttOptions {
   readonly inflightMax: number;
   /** Bytes that may wait for one client; beyond it QoS 0 messages are dropped. Default 1 MiB. */
   readonly outboundBytesMax?: number;
+  /** QoS 1 and 2 messages that may be on their way to one session, there or away; more are dropped and counted. */
+  readonly sessionQueueMax?: number;
+  /** And their bytes. */
+  readonly sessionQueueBytesMax?: number;
 }
 
-/** Four of the largest packets of the default configuration, or a second of a slow LTE line. */
-export const OUTBOUND_BYTES_MAX = 1024 * 1024;
+/** What the options leave open. Outbound: four of the largest packets of the default configuration, or a second of a slow
+ * LTE line. */
+export const optionDefaults = {
+  outboundBytesMax: 1024 * 1024,
+  sessionQueueMax: 1000,
+  sessionQueueBytesMax: 1024 * 1024,
+} as const;

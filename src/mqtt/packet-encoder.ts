@@ -1,4 +1,10 @@
-import mqtt, { type IConnackPacket, type IDisconnectPacket, type IPubackPacket, type Packet } from 'mqtt-packet';
+import mqtt, {
+  type IConnackPacket,
+  type IDisconnectPacket,
+  type IPubackPacket,
+  type IPubrecPacket,
+  type Packet,
+} from 'mqtt-packet';
 import type { ProtocolVersion } from './packet-decoder.ts';
 import { reason } from './reason-codes.ts';
 
@@ -15,9 +21,9 @@ const REASON_BYTES_MAX = 200;
 export const pingresp: Buffer = Buffer.of(0xd0, 0);
 
 /** CONNACK of success. */
-export function connack(version: ProtocolVersion, properties: ConnackProperties): Buffer {
-  if (version === 4) return Buffer.of(0x20, 2, 0, 0);
-  return encode({ cmd: 'connack', sessionPresent: false, reasonCode: reason.success, properties }, 5);
+export function connack(version: ProtocolVersion, sessionPresent: boolean, properties: ConnackProperties): Buffer {
+  if (version === 4) return Buffer.of(0x20, 2, sessionPresent ? 1 : 0, 0);
+  return encode({ cmd: 'connack', sessionPresent, reasonCode: reason.success, properties }, 5);
 }
 
 /** CONNACK of refusal: a reason code in MQTT 5, a return code in 3.1.1. */
@@ -37,15 +43,29 @@ export function unsuback(version: ProtocolVersion, messageId: number, codes: num
   return encode({ cmd: 'unsuback', messageId, granted: codes }, version);
 }
 
-/** MQTT 5 only. `text` is the reason string, '' for none. */
-export function pubackRefused(messageId: number, reasonCode: number, text: string): Buffer {
-  const packet: IPubackPacket = { cmd: 'puback', messageId, reasonCode };
+/** MQTT 5 only: a PUBACK or a PUBREC, by its first byte. `text` is the reason string, '' for none. */
+export function acknowledgementRefused(first: number, messageId: number, reasonCode: number, text: string): Buffer {
+  const packet: IPubackPacket | IPubrecPacket = { cmd: first === 0x40 ? 'puback' : 'pubrec', messageId, reasonCode };
   if (text !== '') packet.properties = { reasonString: clip(text) };
   return encode(packet, 5);
 }
 
+/** The next step of a QoS 2 message: success has four bytes in every version. */
+export function pubrel(packetIdentifier: number): Buffer {
+  return Buffer.of(0x62, 2, packetIdentifier >> 8, packetIdentifier & 0xff);
+}
+
+export function pubcomp(packetIdentifier: number): Buffer {
+  return Buffer.of(0x70, 2, packetIdentifier >> 8, packetIdentifier & 0xff);
+}
+
+/** The answer to a PUBREC for a packet identifier that is not in use [MQTT5 3.6.2.1]. */
+export function pubrelUnknown(version: ProtocolVersion, messageId: number): Buffer {
+  return encode({ cmd: 'pubrel', messageId, reasonCode: reason.packetIdentifierNotFound }, version);
+}
+
 /** The answer to a PUBREL for a packet identifier that was never received. */
-export function pubcomp(version: ProtocolVersion, messageId: number): Buffer {
+export function pubcompUnknown(version: ProtocolVersion, messageId: number): Buffer {
   return encode({ cmd: 'pubcomp', messageId, reasonCode: reason.packetIdentifierNotFound }, version);
 }
 

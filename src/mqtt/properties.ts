@@ -93,6 +93,16 @@ export function expiryS(headers: Buffer): number | null {
   return value !== null && isUint32(value) ? Number(value) : null;
 }
 
+/** A wall clock before this is a clock without a battery: what it stamps does not expire, since its age is not known. */
+const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1);
+
+/** When a message of that time expires, on the wall clock in milliseconds; 0 for never. */
+export function expiresMs(headers: Buffer, receivedAtMs: number): number {
+  if (headers.length === 0 || receivedAtMs < CLOCK_FLOOR_MS) return 0;
+  const seconds = expiryS(headers);
+  return seconds === null ? 0 : receivedAtMs + seconds * 1000;
+}
+
 function isUint32(value: string): boolean {
   return /^\d{1,10}$/.test(value) && Number(value) <= UINT32_MAX;
 }

@@ -4,6 +4,13 @@ import { headersToProperties, subscriptionIdentifierProperty, writeVarint } from
 import type { RetainedMessage } from './retained-port.ts';
 import { type TopicNames, topicField } from './topic-names.ts';
 
+/** What of a message goes into a PUBLISH. */
+export interface Content {
+  readonly subject: string;
+  readonly headers: Buffer;
+  readonly payload: Buffer;
+}
+
 /** QoS 0, not retained, no DUP. */
 const PUBLISH = 0x30;
 const RETAIN = 0x01;
@@ -18,11 +25,14 @@ const NOTHING = Buffer.alloc(0);
  */
 export class PublishEncoder {
   readonly #topics: TopicNames;
-  #message: Message | null = null;
+  #message: Content | null = null;
   #topic: Buffer | null = null;
   #properties: Buffer | null = null;
   #version4: Buffer | null = null;
   #version5: Buffer | null = null;
+  /** With room for a packet identifier. */
+  #identified4: Buffer | null = null;
+  #identified5: Buffer | null = null;
 
   constructor(topics: TopicNames) {
     this.#topics = topics;
@@ -45,6 +55,42 @@ export class PublishEncoder {
     return this.#version5;
   }
 
+  /**
+   * At QoS 1 or 2: `flags` are those of the first byte (DUP 8, QoS << 1, retain 1). The caller owns the packet: two bytes
+   * of each are its packet identifier. `remainingS`: what is left of the Message Expiry Interval, null where it has not
+   * waited.
+   */
+  encodeWithIdentifier(
+    content: Content,
+    version: ProtocolVersion,
+    identifier: number,
+    flags: number,
+    packetIdentifier: number,
+    remainingS: number | null,
+  ): Buffer | null {
+    if (content !== this.#message) this.#begin(content);
+    const topic = this.#topic;
+    if (topic === null) return null;
+    const id = Buffer.of(packetIdentifier >> 8, packetIdentifier & 0xff);
+    if (version === 4 || (identifier === 0 && remainingS === null)) {
+      this.#properties ??= version === 5 ? headersToProperties(content.headers) : null;
+      let template = version === 4 ? this.#identified4 : this.#identified5;
+      template ??= publish(topic, version === 4 ? null : this.#properties, content.payload, 0, id);
+      if (version === 4) this.#identified4 = template;
+      else this.#identified5 = template;
+      const packet = Buffer.from(template);
+      packet[0] = PUBLISH | flags;
+      // The topic name has its length in front.
+      const at = packet.length - tailBytes(version, this.#properties, content.payload) - 2;
+      packet[at] = packetIdentifier >> 8;
+      packet[at + 1] = packetIdentifier & 0xff;
+      return packet;
+    }
+    let properties = headersToProperties(content.headers, remainingS);
+    if (identifier > 0) properties = Buffer.concat([properties, subscriptionIdentifierProperty(identifier)]);
+    return publish(topic, properties, content.payload, flags, id);
+  }
+
   /** With the retain flag, for Retain As Published; not remembered, because bridges ask for it and hardly anybody else. */
   encodeRetained(message: Message, version: ProtocolVersion, identifier: number): Buffer | null {
     const packet = this.encode(message, version, identifier);
@@ -54,13 +100,22 @@ export class PublishEncoder {
     return own;
   }
 
-  #begin(message: Message): void {
+  #begin(message: Content): void {
     this.#message = message;
     this.#topic = this.#topics.topicOf(message.subject);
     this.#properties = null;
     this.#version4 = null;
     this.#version5 = null;
+    this.#identified4 = null;
+    this.#identified5 = null;
   }
+}
+
+/** What stands behind the packet identifier. */
+function tailBytes(version: ProtocolVersion, properties: Buffer | null, payload: Buffer): number {
+  if (version === 4) return payload.length;
+  const length = properties?.length ?? 0;
+  return varintBytes(length) + length + payload.length;
 }
 
 /** The PUBLISH of a retained message to a new subscriber [MQTT-3.3.1-8]; it lives `remainingS` more, null for ever. */
@@ -78,14 +133,15 @@ export function encodeRetained(
   return publish(topic, properties, payload, RETAIN);
 }
 
-/** `topic` has its length in front; `properties` are null in 3.1.1. */
-function publish(topic: Buffer, properties: Buffer | null, payload: Buffer, flags = 0): Buffer {
+/** `topic` has its length in front; `properties` are null in 3.1.1; `id` is the packet identifier, empty at QoS 0. */
+function publish(topic: Buffer, properties: Buffer | null, payload: Buffer, flags = 0, id: Buffer = NOTHING): Buffer {
   const lengthBytes = properties === null ? 0 : varintBytes(properties.length);
-  const remaining = topic.length + lengthBytes + (properties ?? NOTHING).length + payload.length;
+  const remaining = topic.length + id.length + lengthBytes + (properties ?? NOTHING).length + payload.length;
   const packet = Buffer.allocUnsafe(HEADER_BYTES_MAX + remaining);
   packet[0] = PUBLISH | flags;
   let at = writeVarint(packet, remaining, 1);
   at += topic.copy(packet, at);
+  if (id.length > 0) at += id.copy(packet, at);
   if (properties !== null) {
     at = writeVarint(packet, properties.length, at);
     at += properties.copy(packet, at);

@@ -91,6 +91,14 @@ export class Requests {
     return this.#shown;
   }
 
+  /**
+   * At which QoS a message may go to a subscriber. One from a protocol without QoS goes as if it were 1, so that it reaches
+   * a session whose client is away; but not a request, because nobody waits for its answer until then.
+   */
+  qosOf(message: Message): number {
+    return message.qos ?? (message.reply !== '' && this.#isAnswerable(message) ? 0 : 1);
+  }
+
   #isAnswerable(message: Message): boolean {
     // A device's request has its Response Topic already [MQTT-3.3.2-15]; `$JS.ACK…` is no answer in words.
     if (message.origin.kind === 'mqtt' || message.reply.startsWith('$')) return false;

@@ -86,6 +86,11 @@ export class RetainedDelivery {
           this.#whenTaken();
           return this.#pause('waits', steps);
         }
+        const { outgoing } = client.session;
+        if (subscription.options.qos > 0 && !outgoing.hasRoomForRetained) {
+          outgoing.whenRoom(() => this.#goOn());
+          return this.#pause('waits', steps);
+        }
         const { value: message, done } = walk.next();
         steps++;
         if (done) break;
@@ -102,17 +107,19 @@ export class RetainedDelivery {
   }
 
   #whenTaken(): void {
-    this.#client.connection.whenTaken(() => {
-      this.state = 'more';
-      this.#round.add(this);
-    });
+    this.#client.connection.whenTaken(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    this.state = 'more';
+    this.#round.add(this);
   }
 
   #send(subscription: TopicSubscription, message: RetainedMessage): boolean {
-    const { noLocal, identifier } = subscription.options;
+    const { qos, noLocal, identifier } = subscription.options;
     if (noLocal && message.client === this.#client.party.name) return false;
     if (subscription.hides(message.subject)) return false;
-    return this.#client.deliverRetained(message, identifier);
+    return this.#client.deliverRetained(message, qos, identifier);
   }
 }
 

@@ -7,6 +7,7 @@ export interface RetainedMessage {
   readonly subject: string;
   readonly headers: Buffer;
   readonly payload: Buffer;
+  readonly qos: number;
   /** Client identifier of its publisher, for No Local. */
   readonly client: string;
   /** Wall clock, milliseconds since 1970; 0 for never. */

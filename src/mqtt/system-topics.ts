@@ -55,7 +55,7 @@ export class SystemTopics {
     if (this.router.subscriptions === 0) return;
     const receivedAtMs = Date.now();
     for (const { subject, headers, payload } of this.#values()) {
-      this.router.publish({ subject, reply: '', headers, payload, receivedAtMs, origin: BOX });
+      this.router.publish({ subject, reply: '', headers, payload, receivedAtMs, origin: BOX, qos: 0 });
     }
   }
 
@@ -83,6 +83,7 @@ export class SystemTopics {
       subject: topicToSubject(`${SYSTEM_PREFIX}broker/${topic}`),
       headers: NO_HEADERS,
       payload: Buffer.from(String(value)),
+      qos: 0,
       client: '',
       expiresMs: 0,
     }));

@@ -2,10 +2,12 @@ import type { Message, Party } from '../core/message.ts';
 import type { Router, Subscription } from '../core/router.ts';
 import { isSystemSubject } from '../core/subject.ts';
 import { filterToSubjects, isHidden, topicToSubject } from '../core/topic.ts';
-import type { Client } from './client.ts';
+import type { Session } from './session.ts';
 
 /** What a client may change by subscribing again to the same filter [MQTT-3.8.4-3]. */
 export interface SubscriptionOptions {
+  /** The highest at which it gets messages [MQTT-3.8.4-8]. */
+  readonly qos: number;
   /** [MQTT-3.8.3-3] */
   readonly noLocal: boolean;
   /** Retain As Published: the retain flag of a live message stays as it is [MQTT-3.3.1-13]. */
@@ -14,7 +16,7 @@ export interface SubscriptionOptions {
   readonly identifier: number;
 }
 
-/** One topic filter of one client. In the router it is one subscription, or two for `x/#`, which never match both. */
+/** One topic filter of one session. In the router it is one subscription, or two for `x/#`, which never match both. */
 export class TopicSubscription {
   /** Changed in place, so that the hub never sees the interest go and come back, and no message falls between. */
   options: SubscriptionOptions;
@@ -22,14 +24,14 @@ export class TopicSubscription {
   readonly #interests: readonly Interest[];
 
   /** `group` is the share name; '' for a subscription of its own. */
-  constructor(client: Client, router: Router, filter: string, group: string, options: SubscriptionOptions) {
+  constructor(session: Session, router: Router, filter: string, group: string, options: SubscriptionOptions) {
     this.options = options;
     this.#router = router;
     // A share name may have characters that a queue group of NATS may not; it has no `/`, so it stays one token.
     const queue = group === '' ? '' : topicToSubject(group);
     this.#interests = filterToSubjects(filter)
-      .filter((subject) => client.user === null || client.user.maySubscribe(subject))
-      .map((subject) => new Interest(client, this, subject, queue));
+      .filter((subject) => session.user === null || session.user.maySubscribe(subject))
+      .map((subject) => new Interest(session, this, subject, queue));
   }
 
   /** Subject filters, one or two. */
@@ -55,25 +57,28 @@ class Interest implements Subscription {
   readonly filter: string;
   readonly queue: string;
   readonly owner: Party;
-  readonly #client: Client;
+  readonly #session: Session;
   readonly #topic: TopicSubscription;
   /** The filter begins with a wildcard, so it must not see system subjects [MQTT-4.7.2-1]. */
   readonly #hidesSystem: boolean;
 
-  constructor(client: Client, topic: TopicSubscription, filter: string, queue: string) {
+  constructor(session: Session, topic: TopicSubscription, filter: string, queue: string) {
     this.filter = filter;
     this.queue = queue;
-    this.owner = client.party;
-    this.#client = client;
+    this.owner = session.party;
+    this.#session = session;
     this.#topic = topic;
     this.#hidesSystem = isHidden(filter, '$');
   }
 
+  get isReady(): boolean {
+    return this.#session.isReady;
+  }
+
   deliver(message: Message): boolean {
-    const { noLocal, retainAsPublished, identifier } = this.#topic.options;
-    if (noLocal && message.origin === this.owner) return false;
+    const options = this.#topic.options;
+    if (options.noLocal && message.origin === this.owner) return false;
     if (this.#hidesSystem && isSystemSubject(message.subject)) return false;
-    if (message.reply === '') return this.#client.deliver(message, identifier, retainAsPublished);
-    return this.#client.deliverRequest(message, identifier, retainAsPublished);
+    return this.#session.deliver(message, options, this.queue);
   }
 }

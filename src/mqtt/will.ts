@@ -11,6 +11,7 @@ export interface Will {
   /** A copy: it lives as long as the connection, and must not keep the chunk that it came in. */
   readonly payload: Buffer;
   readonly retain: boolean;
+  readonly qos: number;
 }
 
 /**

@@ -48,7 +48,6 @@ const refused: Record<string, [reasonCode: number, bytes: Buffer]> = {
   'reserved connect flag': [0x81, connectOf('MQTT', 5, 0x03, u16(0), none, 'c')],
   'will QoS 3': [0x81, connectOf('MQTT', 5, 0x1e, u16(0), none, 'c', none, 'w', 'm')],
   'will QoS without will': [0x81, connectOf('MQTT', 5, 0x0a, u16(0), none, 'c')],
-  'will QoS 2, above the maximum': [0x9b, connectOf('MQTT', 5, 0x16, u16(0), none, 'c', none, 'w', 'm')],
   'will retain, not available': [0x9a, connectOf('MQTT', 5, 0x26, u16(0), none, 'c', none, 'w', 'm')],
   'will topic with a wildcard': [0x90, connectOf('MQTT', 5, 0x06, u16(0), none, 'c', none, 'w/+', 'm')],
   'client identifier in bad UTF-8': [0x81, connectOf('MQTT', 5, 0x02, u16(0), none, badUtf8)],

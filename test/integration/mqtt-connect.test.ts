@@ -63,7 +63,7 @@ test('the version 5 CONNACK names every limit and nothing that is not so', async
   const { sessionPresent, reasonCode, properties } = await wire.connAck();
   assert.deepEqual({ sessionPresent, reasonCode }, { sessionPresent: false, reasonCode: 0 });
   assert.equal(properties.get(property.receiveMaximum), 10);
-  assert.equal(properties.get(property.maximumQos), 1);
+  assert.ok(!properties.has(property.maximumQos), 'absent: QoS 2 [MQTT5 3.2.2.3.4]');
   assert.equal(properties.get(property.retainAvailable), 0);
   assert.equal(properties.get(property.maximumPacketSize), 65_536);
   assert.ok(!properties.has(property.serverKeepAlive), 'a keep alive within the bound is the client’s');

@@ -86,12 +86,6 @@ test('what the CONNACK declined is refused by its own reason code', async (t) =>
   const retaining = await edge.connect(5, 'retaining');
   retaining.send(publishPacket({ version: 5, topic: 'a', flags: 0x01 }));
   await retaining.expectDisconnect(0x9a); // [MQTT-3.2.2-14]
-  const exact = await edge.connect(5, 'exact');
-  exact.send(publishPacket({ version: 5, topic: 'a', id: 1, flags: 0x04 }));
-  await exact.expectDisconnect(0x9b); // [MQTT-3.2.2-11]
-  const old = await edge.connect(4, 'old');
-  old.send(publishPacket({ topic: 'a', id: 1, flags: 0x04 }));
-  await old.expectClosed();
   assert.deepEqual(heard, []);
   await edge.expectServing();
 });
@@ -148,15 +142,18 @@ test('no reason string for a client that asked for none [MQTT-3.1.2-29]', async 
   assert.deepEqual(await refusal(wire, 1), { reasonCode: 0x87, reason: '' });
 });
 
-test('an acknowledgement of nothing ends the connection', async (t) => {
+test('an acknowledgement of nothing harms nobody: clients send them late, after a reconnect', async (t) => {
   const edge = await startEdge(t);
-  for (const first of [0x40, 0x50, 0x70]) {
-    const wire = await edge.connect(5, `five-${first}`);
-    wire.send(packet(first, u16(9)));
-    await wire.expectDisconnect(0x82);
-    const old = await edge.connect(4, `three-${first}`);
-    old.send(packet(first, u16(9)));
-    await old.expectClosed();
+  for (const version of [4, 5] as const) {
+    const wire = await edge.connect(version, `c-${version}`);
+    for (const first of [0x40, 0x70]) wire.send(packet(first, u16(9)));
+    await wire.expectQuiet();
+    wire.send(packet(0x50, u16(9)));
+    const answer = await wire.next('PUBREL');
+    // Packet identifier not found [MQTT5 3.6.2.1]; 3.1.1 has no words for it.
+    const expected = version === 4 ? ['62 02 00 09'] : ['62 03 00 09 92', '62 04 00 09 92 00'];
+    assert.ok(expected.includes(hex(answer)), hex(answer));
+    await wire.expectQuiet();
   }
   await edge.expectServing();
 });

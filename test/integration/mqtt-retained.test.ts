@@ -88,9 +88,10 @@ for (const version of [4, 5] as const) {
         ['lane/+', 1],
       ]),
     );
-    await late.expect(subackPacket(version, 1, 0, 0));
+    await late.expect(subackPacket(version, 1, 0, 1));
     await late.expect(retained({ version, topic: 'state', payload: 'on' }));
-    await late.expect(retained({ version, topic: 'lane/state', payload: 'kept' }));
+    await late.expect(retained({ version, topic: 'lane/state', payload: 'kept', id: 1 }));
+    late.send(pubackPacket(1));
     await late.expectQuiet();
     await early.expectQuiet();
     assert.equal(edge.status.retained?.count, 2);

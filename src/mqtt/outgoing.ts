@@ -1,0 +1,319 @@
+import type { Receipt } from '../core/router.ts';
+import type { Client } from './client.ts';
+import type { Context } from './context.ts';
+import { pubrel, pubrelUnknown } from './packet-encoder.ts';
+import type { Delivery, DeliveryOwner, SessionStore } from './session-port.ts';
+
+/**
+ * The QoS 1 and 2 messages on their way to one session, in order.
+ *
+ *   add ─▶ (persistent: commit ─▶) waiting ─▶ PUBLISH: inflight ─▶ PUBACK, or PUBREC ─▶ PUBREL ─▶ PUBCOMP: complete
+ *
+ * Of a persistent session each delivery is on disk before it is sent, and until it is complete; the memory has those in
+ * flight and a few next ones while the client is there, and none while it is away. The packet identifier is made of the
+ * sequence, so it needs no place in the store and is the same after a restart [MQTT-4.4.0-1].
+ */
+
+const PACKET_IDENTIFIERS = 65_535;
+/** Next ones of a persistent session that are held in memory; the rest stays on the disk until there is room. */
+const WAITING_MAX = 256;
+/** With fewer, more are read from the disk. */
+const WAITING_LOW = 64;
+/** Retained messages wait for a client until fewer than these are under way, so that they never fill its bounds. */
+const RETAINED_UNDER_WAY_MAX = 100;
+
+const DUP = 0x08;
+const RETAIN = 0x01;
+
+/** Ours and a reason for it in the counters. */
+type Loss = 'deliveriesQueueFull' | 'deliveriesExpired' | 'deliveriesTooLarge' | 'deliveriesNotKept';
+
+export class Outgoing implements DeliveryOwner, Receipt {
+  readonly id: number;
+  readonly #context: Context;
+  /** Null for a session that ends with its connection. */
+  readonly #store: SessionStore | null;
+  #client: Client | null = null;
+  #receiveMaximum = 0;
+  #next = 1;
+  #waiting: Delivery[] = [];
+  /** By packet identifier. */
+  readonly #inflight = new Map<number, Delivery>();
+  /** PUBRECs whose commit is under way. */
+  readonly #releasing = new Set<number>();
+  /** Not complete, wherever they are. */
+  #count = 0;
+  #bytes = 0;
+  /** Highest sequence that was sent; what was before is sent again with DUP. */
+  #sentThrough = 0;
+  #dupThrough = 0;
+  /** What is on the disk behind this is not in memory. */
+  #loadedThrough = 0;
+  /** Nothing is on the disk that is not in memory, so new ones need not be read from there. */
+  #isAtEnd = true;
+  #isReading = false;
+  /** Counts connections: a read for an old one is for nobody. */
+  #connection = 0;
+  #isPumpDue = false;
+  #whenRoom: (() => void) | null = null;
+  dropped = 0;
+
+  constructor(context: Context, id: number, store: SessionStore | null) {
+    this.#context = context;
+    this.id = id;
+    this.#store = store;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get sentThrough(): number {
+    return this.#sentThrough;
+  }
+
+  get inflight(): number {
+    return this.#inflight.size;
+  }
+
+  /** The client would get another message at once. */
+  get isReady(): boolean {
+    return this.#client !== null && this.#waiting.length === 0 && this.#inflight.size < this.#receiveMaximum;
+  }
+
+  /** What the store has; `sentThrough` as it was saved, or the last one where it is not known. */
+  restore({ count, bytes, last }: { count: number; bytes: number; last: number }, sentThrough: number): void {
+    this.#count = count;
+    this.#bytes = bytes;
+    this.#next = Math.max(last, sentThrough) + 1;
+    this.#sentThrough = sentThrough;
+  }
+
+  /** False where a bound forbids it, which is counted. */
+  add(delivery: Delivery): boolean {
+    const { sessionQueueMax, sessionQueueBytesMax } = this.#context.options;
+    const isFull = this.#count >= sessionQueueMax || this.#bytes + delivery.bytes > sessionQueueBytesMax;
+    if (isFull || this.#store?.hasRoom(delivery.bytes) === false) {
+      this.#lose('deliveriesQueueFull');
+      return false;
+    }
+    delivery.sequence = this.#next++;
+    this.#count++;
+    this.#bytes += delivery.bytes;
+    if (this.#store !== null) {
+      this.#store.enqueue(this, delivery);
+    } else {
+      this.#waiting.push(delivery);
+      this.#pump();
+    }
+    return true;
+  }
+
+  committed(delivery: Delivery, kept: boolean): void {
+    if (!kept) {
+      this.#uncount(delivery);
+      this.#lose('deliveriesNotKept');
+    } else if (this.#client === null) {
+      this.#isAtEnd = false;
+    } else if (this.#isAtEnd && this.#waiting.length < WAITING_MAX) {
+      this.#loadedThrough = delivery.sequence;
+      this.#waiting.push(delivery);
+      this.#pump();
+    } else {
+      this.#isAtEnd = false;
+      this.#pump();
+    }
+  }
+
+  /** The client is there: what it may have got and not acknowledged goes out again, in order [MQTT-4.4.0-1]. */
+  attach(client: Client): void {
+    this.#client = client;
+    this.#receiveMaximum = client.receiveMaximum;
+    this.#connection++;
+    this.#dupThrough = this.#sentThrough;
+    this.#loadedThrough = 0;
+    this.#isReading = false;
+    this.#isAtEnd = this.#count === 0;
+    this.#pump();
+  }
+
+  /** The client has gone. Returns what another member of a shared subscription may get in its place. */
+  detach(): Delivery[] {
+    const orphans = [...this.#inflight.values(), ...this.#waiting].filter(
+      // [MQTT-4.8.2-5]: a QoS 2 message that was sent is for nobody else.
+      ({ share, qos, sequence }) => share !== '' && (qos === 1 || sequence > this.#sentThrough),
+    );
+    this.#client = null;
+    this.#connection++;
+    this.#waiting = [];
+    this.#inflight.clear();
+    this.#releasing.clear();
+    this.#whenRoom = null;
+    return this.#store === null ? orphans : [];
+  }
+
+  /** [MQTT-4.3.2-5]; one that is not known may be late, from before a reconnect. */
+  puback(packetIdentifier: number): void {
+    const delivery = this.#inflight.get(packetIdentifier);
+    if (delivery === undefined || delivery.qos !== 1) return;
+    this.#complete(packetIdentifier, delivery);
+  }
+
+  /** [MQTT-4.3.3-9]; a reason code of 0x80 or more ends the exchange. */
+  pubrec(packetIdentifier: number, reasonCode: number): void {
+    const client = this.#client;
+    const delivery = this.#inflight.get(packetIdentifier);
+    if (delivery === undefined || delivery.qos !== 2) {
+      if (reasonCode >= 0x80) return;
+      if (client?.version === 5) client.connection.answer(pubrelUnknown(5, packetIdentifier));
+      else client?.connection.answer(pubrel(packetIdentifier));
+    } else if (reasonCode >= 0x80 && !delivery.isReleased) {
+      this.#complete(packetIdentifier, delivery);
+    } else if (delivery.isReleased) {
+      client?.connection.answer(pubrel(packetIdentifier));
+    } else if (this.#store === null) {
+      delivery.isReleased = true;
+      client?.connection.answer(pubrel(packetIdentifier));
+    } else if (!this.#releasing.has(packetIdentifier)) {
+      // Not before it is on disk: a PUBLISH of a box that has forgotten the PUBREC would be a new message to the client.
+      this.#releasing.add(packetIdentifier);
+      this.#store.release(this.id, delivery.sequence);
+      this.#store.after(this, packetIdentifier, 0);
+    }
+  }
+
+  /** The PUBREC is on disk. */
+  accepted(packetIdentifier: number): void {
+    const delivery = this.#inflight.get(packetIdentifier);
+    if (!this.#releasing.delete(packetIdentifier) || delivery === undefined) return;
+    delivery.isReleased = true;
+    this.#client?.connection.answer(pubrel(packetIdentifier));
+  }
+
+  /** The store could not write; it tries again by itself. */
+  refused(packetIdentifier: number): void {
+    if (this.#releasing.has(packetIdentifier)) this.#store?.after(this, packetIdentifier, 0);
+  }
+
+  pubcomp(packetIdentifier: number): void {
+    const delivery = this.#inflight.get(packetIdentifier);
+    if (delivery?.qos === 2 && delivery.isReleased) this.#complete(packetIdentifier, delivery);
+  }
+
+  #complete(packetIdentifier: number, delivery: Delivery): void {
+    this.#inflight.delete(packetIdentifier);
+    this.#remove(delivery);
+    this.#pump();
+  }
+
+  #remove(delivery: Delivery): void {
+    this.#uncount(delivery);
+    this.#store?.remove(this.id, delivery.sequence, delivery.bytes);
+  }
+
+  #uncount({ bytes }: Delivery): void {
+    this.#count--;
+    this.#bytes -= bytes;
+  }
+
+  #lose(why: Loss): void {
+    this.#context.counters[why]++;
+    this.dropped++;
+  }
+
+  /** Retained messages wait for this. */
+  get hasRoomForRetained(): boolean {
+    return this.#count < Math.min(RETAINED_UNDER_WAY_MAX, this.#context.options.sessionQueueMax / 2);
+  }
+
+  whenRoom(done: () => void): void {
+    this.#whenRoom = done;
+  }
+
+  /** Sends what the client takes. */
+  #pump(): void {
+    const client = this.#client;
+    if (client === null) return;
+    while (this.#waiting.length > 0 && this.#inflight.size < this.#receiveMaximum) {
+      if (client.connection.waitingBytes >= client.outboundBytesMax / 2) {
+        this.#pumpLater(client);
+        break;
+      }
+      const delivery = this.#waiting[0] as Delivery;
+      const packetIdentifier = ((delivery.sequence - 1) % PACKET_IDENTIFIERS) + 1;
+      // All others have come round while the client keeps this one.
+      if (this.#inflight.has(packetIdentifier)) break;
+      this.#waiting.shift();
+      this.#send(client, delivery, packetIdentifier);
+    }
+    if (!this.#isAtEnd && !this.#isReading && this.#waiting.length < WAITING_LOW) this.#read();
+    if (this.#whenRoom !== null && this.hasRoomForRetained) {
+      const done = this.#whenRoom;
+      this.#whenRoom = null;
+      done();
+    }
+  }
+
+  #pumpLater(client: Client): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    client.connection.whenTaken(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
+  }
+
+  #send(client: Client, delivery: Delivery, packetIdentifier: number): void {
+    const { content, qos, identifier, retain, expiresMs, sequence } = delivery;
+    const { publishes, clock } = this.#context;
+    if (delivery.isReleased) {
+      this.#inflight.set(packetIdentifier, delivery);
+      client.connection.answer(pubrel(packetIdentifier));
+      return;
+    }
+    const isSent = sequence <= this.#dupThrough;
+    const leftMs = expiresMs === 0 ? 0 : expiresMs - clock();
+    // [MQTT-3.3.2-5]
+    if (expiresMs > 0 && leftMs <= 0 && !isSent) {
+      this.#remove(delivery);
+      this.#lose('deliveriesExpired');
+      return;
+    }
+    const flags = (qos << 1) | (isSent ? DUP : 0) | (retain ? RETAIN : 0);
+    const remainingS = expiresMs === 0 ? null : Math.max(1, Math.ceil(leftMs / 1000));
+    const packet = publishes.encodeWithIdentifier(
+      content,
+      client.version,
+      identifier,
+      flags,
+      packetIdentifier,
+      remainingS,
+    );
+    if (packet === null || packet.length > client.packetBytesMax) {
+      // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+      this.#remove(delivery);
+      this.#lose('deliveriesTooLarge');
+      return;
+    }
+    this.#inflight.set(packetIdentifier, delivery);
+    this.#sentThrough = Math.max(this.#sentThrough, sequence);
+    client.deliverPacket(packet);
+  }
+
+  #read(): void {
+    const connection = this.#connection;
+    this.#isReading = true;
+    void this.#store?.read(this.id, this.#loadedThrough).then(({ deliveries, isEnd }) => {
+      if (connection !== this.#connection) return;
+      this.#isReading = false;
+      this.#isAtEnd = isEnd;
+      for (const delivery of deliveries) this.#waiting.push(delivery);
+      this.#loadedThrough = deliveries.at(-1)?.sequence ?? this.#loadedThrough;
+      this.#pump();
+    });
+  }
+}
