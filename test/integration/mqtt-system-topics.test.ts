@@ -84,6 +84,7 @@ test('$SYS is no interest of the box: the hub never hears of it', async (t) => {
   const edge = await start(t);
   const wire = await edge.connect(4, 'reader');
   const told: string[] = [];
+  const before = edge.router.subscriptions;
   edge.router.connect(edge.journal, {
     interest: (filter) => void told.push(filter),
     send: () => false,
@@ -98,7 +99,7 @@ test('$SYS is no interest of the box: the hub never hears of it', async (t) => {
   await wire.expect(subackPacket(4, 1, 0, 0, 0));
   await values(wire, NAMES.length, 0x31);
   assert.deepEqual(told, ['plain']);
-  assert.equal(edge.router.subscriptions, 1);
+  assert.equal(edge.router.subscriptions, before + 1);
   edge.router.publish(
     {
       subject: '$SYS.broker.version',
