@@ -8,6 +8,9 @@ const commands = new Map<string, () => Promise<Command>>([
   ['check', async () => (await import('./cli/check.ts')).check],
   ['status', async () => (await import('./cli/status.ts')).status],
   ['user', async () => (await import('./cli/user.ts')).user],
+  ['tail', async () => (await import('./cli/tail.ts')).tail],
+  ['pub', async () => (await import('./cli/pub.ts')).pub],
+  ['request', async () => (await import('./cli/pub.ts')).request],
   ['doctor', async () => (await import('./cli/doctor.ts')).doctor],
   ['version', async () => (await import('./cli/version.ts')).version],
 ]);
