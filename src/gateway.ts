@@ -15,12 +15,14 @@ import type { LeafLink } from './nats/leaf-link.ts';
 import type { LeafListener } from './nats/leaf-types.ts';
 import { Announcer } from './ops/announcer.ts';
 import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
+import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
+import { LATE_SUFFIX } from './store/late-parts.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
 import type { HubStreams } from './upstream/streams.ts';
@@ -29,6 +31,8 @@ import type { HubStreams } from './upstream/streams.ts';
 const LEDGER_LANE = 'petiole-ledger';
 /** A row is some 200 bytes and rows merge: years of losses. */
 const LEDGER_BYTES_MAX = 16 * 1024 * 1024;
+/** Of a live-first lane, what goes up at once needs the lesser part of the space. */
+const LIVE_SHARE = 1 / 4;
 /** How often the lanes' counters are looked at for their rates. */
 const RATES_MS = 1_000;
 
@@ -57,6 +61,7 @@ export class Gateway implements Service {
   readonly #mqtt: MqttEdge;
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
+  readonly #drain: DrainControl;
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
@@ -98,8 +103,17 @@ export class Gateway implements Service {
       retained: this.#journal.retained,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),
     });
+    this.#drain = new DrainControl(
+      () => this.#forwarder,
+      () => this.#journal.laneNames,
+    );
     this.#status = config.status
-      ? new StatusServer({ ...config.status, snapshot: () => this.status(), log: log.child({ part: 'status' }) })
+      ? new StatusServer({
+          ...config.status,
+          snapshot: () => this.status(),
+          drain: this.#drain,
+          log: log.child({ part: 'status' }),
+        })
       : null;
     this.#announcer = new Announcer(config.gateway.name, this.#router, () => this.status());
     this.#manager = new ServiceManager({
@@ -126,6 +140,8 @@ export class Gateway implements Service {
       await this.#journal.start();
       await this.#makeLink();
       this.#router.connect(this.#keptForHub(), this.#upstream());
+      const answer = (message: Message) => this.#router.publish(message);
+      this.#router.subscribe(this.#drain.subscription(this.#config.gateway.name, answer));
       await this.#forwarder?.start();
       await this.#link?.start();
       await this.#mqtt.start();
@@ -191,11 +207,11 @@ export class Gateway implements Service {
       log,
     );
     this.#link = link;
-    const { window, ackTimeoutMs, limit } = upstream;
+    const { window, ackTimeoutMs, limit, drain } = upstream;
     const lanes = this.#journal.laneNames.map((name, index) => ({ index, ...this.#laneUp(name) }));
     this.#streams = new HubStreams(upstream.streams, this.#config.lanes, link, log);
     this.#forwarder = new Forwarder(
-      { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit },
+      { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit, drain },
       { hub: link, records: this.#journal, served: (subject) => this.#router.servedQueues(subject) },
       log,
     );
@@ -222,8 +238,12 @@ export class Gateway implements Service {
   }
 
   /** What the forwarder is told of a lane; one that only the store still knows goes last. */
-  #laneUp(name: string): Pick<LaneForwarderOptions, 'name' | 'subjects' | 'priority' | 'stream'> {
-    const lane = this.#config.lanes.find((configured) => configured.name === name);
+  #laneUp(name: string): Pick<LaneForwarderOptions, 'name' | 'subjects' | 'priority' | 'stream' | 'isLate'> {
+    const isLate = name.endsWith(LATE_SUFFIX);
+    const base = isLate ? name.slice(0, -LATE_SUFFIX.length) : name;
+    const lane = this.#config.lanes.find((configured) => configured.name === base);
+    // A lane that is not live-first any more has the stream to itself where it is its own: the rest goes by read-back.
+    if (lane && isLate) return { ...lane, name, isLate, stream: lane.stream && { ...lane.stream, own: false } };
     if (lane) return lane;
     const subjects = name === LEDGER_LANE ? [ledgerSubject(this.#config)] : ['>'];
     return { name, subjects, priority: 9, stream: null };
@@ -232,7 +252,7 @@ export class Gateway implements Service {
   #leafListener(): LeafListener {
     return {
       up: (hub, epoch) => {
-        this.#journal.declaring = true;
+        this.#journal.linked = true;
         const looked = this.#streams?.linkUp();
         const send = (): void => {
           if (this.#link?.up && this.#link.epoch === epoch) this.#forwarder?.linkUp(hub);
@@ -242,7 +262,7 @@ export class Gateway implements Service {
         else send();
       },
       down: () => {
-        this.#journal.declaring = false;
+        this.#journal.linked = false;
         this.#streams?.linkDown();
         this.#forwarder?.linkDown();
       },
@@ -317,24 +337,22 @@ export class Gateway implements Service {
 }
 
 function lanesOf(config: Config): JournalLane[] {
-  const lanes: JournalLane[] = config.lanes.map(({ name, subjects, replies, full, maxBytes, maxAgeMs }) => ({
-    name,
-    subjects,
-    replies,
-    full,
-    bytesMax: maxBytes,
-    ageMaxMs: maxAgeMs,
-  }));
-  // No filter leads to it: only the ledger itself writes there.
-  lanes.push({
-    name: LEDGER_LANE,
-    subjects: [],
-    replies: 'pass',
-    full: 'refuse',
-    bytesMax: LEDGER_BYTES_MAX,
-    ageMaxMs: 0,
+  const parted = config.lanes.filter(({ drain }) => drain === 'live-first');
+  const lanes = config.lanes.map((lane): JournalLane => {
+    const { name, subjects, replies, full, maxBytes, maxAgeMs } = lane;
+    const whole = { name, subjects, replies, full, bytesMax: maxBytes, ageMaxMs: maxAgeMs };
+    const late = parted.indexOf(lane);
+    return late < 0
+      ? whole
+      : { ...whole, bytesMax: Math.floor(maxBytes * LIVE_SHARE), late: config.lanes.length + late };
   });
-  return lanes;
+  // No filter leads to these: to the late parts the journal itself, and to the ledger's lane only the ledger.
+  for (const { name, replies, full, maxBytes, maxAgeMs } of parted) {
+    const bytesMax = Math.ceil(maxBytes * (1 - LIVE_SHARE));
+    lanes.push({ name: `${name}${LATE_SUFFIX}`, subjects: [], replies, full, bytesMax, ageMaxMs: maxAgeMs });
+  }
+  const ledger = { name: LEDGER_LANE, subjects: [], bytesMax: LEDGER_BYTES_MAX, ageMaxMs: 0 };
+  return [...lanes, { ...ledger, replies: 'pass', full: 'refuse' }];
 }
 
 function ledgerSubject(config: Config): string {

@@ -7,6 +7,7 @@ const commands = new Map<string, () => Promise<Command>>([
   ['run', async () => (await import('./cli/run.ts')).run],
   ['check', async () => (await import('./cli/check.ts')).check],
   ['status', async () => (await import('./cli/status.ts')).status],
+  ['drain', async () => (await import('./cli/drain.ts')).drain],
   ['user', async () => (await import('./cli/user.ts')).user],
   ['tail', async () => (await import('./cli/tail.ts')).tail],
   ['pub', async () => (await import('./cli/pub.ts')).pub],

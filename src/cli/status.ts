@@ -4,10 +4,10 @@ import { describeError, GatewayError } from '../core/errors.ts';
 import type { Snapshot } from '../ops/snapshot.ts';
 import { render } from '../ops/terminal.ts';
 import { view } from '../ops/view.ts';
-import { printable, sentences } from '../ops/words.ts';
+import { sentences } from '../ops/words.ts';
 import type { Command } from './command.ts';
+import { configuredUrl, DEFAULT_URL, parsedUrl, unreachable } from './page-url.ts';
 
-const DEFAULT_URL = 'http://127.0.0.1:8080';
 const ANSWER_TIMEOUT_MS = 5000;
 const WATCH_INTERVAL_MS = 2000;
 /** Where the terminal does not know its own width. */
@@ -119,44 +119,6 @@ function complain(error: unknown): void {
   process.stderr.write(`${sentences(message, hint)}\n`);
 }
 
-function parsedUrl(text: string): URL {
-  const hint = `Give it as ${DEFAULT_URL}`;
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new GatewayError('config_invalid', `--url ${printable(text)} is not an http address`, {
-      hint,
-      retriable: false,
-    });
-  }
-  return url;
-}
-
-/** The address in the named or default configuration. */
-async function configuredUrl(file: string | undefined): Promise<URL> {
-  // Loaded only here: with --url neither the schema nor the YAML parser is needed.
-  const { loadConfig } = await import('../config/load.ts');
-  const loaded = loadConfig({ file: file ?? null, env: process.env, cwd: process.cwd() });
-  const where = loaded.file ?? 'the environment';
-  if (loaded.config === null) {
-    const hint = loaded.file === null ? 'Mend them' : `\`petiole check ${loaded.file}\` lists them; or give --url`;
-    throw new GatewayError('config_invalid', `There are mistakes in ${where}`, { hint, retriable: false });
-  }
-  const { status: page } = loaded.config;
-  if (page === null || page.port === 0) {
-    const what = page === null ? 'The status page is off' : 'The status page has no fixed port';
-    const hint = 'Set status.listen to an address such as 127.0.0.1:8080, or give --url';
-    throw new GatewayError('address_not_available', `${what} in ${where}`, { hint, retriable: false });
-  }
-  return new URL(`http://${reachable(page.host)}:${page.port}`);
-}
-
-/** A wildcard address is listened on, and can't be asked. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 async function ask(base: URL): Promise<Snapshot> {
   const url = new URL('status.json', base);
   let text: string;
@@ -187,26 +149,6 @@ async function bounded(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
-}
-
-function unreachable(base: URL, cause: unknown): GatewayError {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';
-  if (inner instanceof Error && inner.name === 'TimeoutError') {
-    const hint = 'The box is overloaded or stopping, or a firewall drops the request: try again, and read its log';
-    return new GatewayError('connection_timeout', `No answer from ${base.origin} within 5 s`, { hint, cause });
-  }
-  if (code === 'ECONNREFUSED') {
-    const hint = 'Start it with `petiole run`, or give the address of its status page with --url';
-    return new GatewayError('connection_refused', `No box runs at ${base.origin}`, { hint, cause });
-  }
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    const hint = 'Check the name, or use its address';
-    return new GatewayError('name_not_found', `The name ${base.hostname} is not known`, { hint, cause });
-  }
-  const why = inner instanceof Error ? inner.message : String(inner);
-  const hint = 'Check the address given with --url';
-  return new GatewayError('connection_closed', `${base.origin} did not answer: ${printable(why)}`, { hint, cause });
 }
 
 function parsed(text: string): unknown {

@@ -142,6 +142,7 @@ function checkLanes({ lanes = [], mqtt }: Draft, report: Report): void {
       const message = `${formatSize(maxBytes)} can't hold one packet of mqtt.packet_max (${formatSize(packetMax)})`;
       report(['lanes', index, 'max_bytes'], message, 'raise max_bytes or lower mqtt.packet_max');
     }
+    if (lane.drain === 'live-first') checkParts(['lanes', index], lane, packetMax, report);
     if (stream?.name === undefined) return;
     const own = stream.own === true;
     const first = streams.get(stream.name);
@@ -155,6 +156,23 @@ function checkLanes({ lanes = [], mqtt }: Draft, report: Report): void {
     }
   });
   checkReachable(lanes, report);
+}
+
+/** A quarter of a live-first lane is for what goes up at once, and its two parts write to the same stream. */
+function checkParts(
+  path: Path,
+  { max_bytes: maxBytes, stream }: NonNullable<NonNullable<Draft['lanes']>[number]>,
+  packetMax: number | undefined,
+  report: Report,
+): void {
+  if (stream?.own === true) {
+    const message = 'live-first, but "own: true" wants all records of the stream in one order';
+    report([...path, 'drain'], message, 'write drain: oldest-first, or take "own: true" away');
+  }
+  if (maxBytes !== undefined && packetMax !== undefined && maxBytes >= packetMax && maxBytes / 4 < packetMax) {
+    const message = `a quarter of ${formatSize(maxBytes)} can't hold one packet of mqtt.packet_max (${formatSize(packetMax)})`;
+    report([...path, 'max_bytes'], message, 'raise max_bytes, lower mqtt.packet_max, or write drain: oldest-first');
+  }
 }
 
 /** First match wins: a lane whose every subject an earlier lane takes would stay empty for ever. */

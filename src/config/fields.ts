@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import * as v from 'valibot';
 import { isUserKey } from '../core/nkey.ts';
 import { isPasswordHash } from '../core/password.ts';
@@ -174,6 +175,21 @@ export function subjectPrefix() {
     if (input === '') return { value: '' };
     return isFilter(input) && !hasWildcard(input) && !isSystemSubject(input) ? { value: input } : { expected };
   });
+}
+
+/** Minutes in which something may happen, as a cron expression of five fields. */
+export function cron() {
+  const expected = 'a cron expression of five fields: minute, hour, day of month, month, day of week';
+  return v.pipe(
+    v.string(expected),
+    v.check((value) => value.trim().split(/\s+/).length === 5 && isCron(value), expected),
+  );
+}
+
+/** The library is loaded where there is something to check: most boxes have no such key. */
+function isCron(value: string): boolean {
+  const { validate } = createRequire(import.meta.url)('node-cron') as { validate(text: string): boolean };
+  return validate(value);
 }
 
 /** A user's name: no `/`, `+`, `#` or white space, so it can be one level of a topic. */

@@ -27,6 +27,8 @@ const URLS_MAX = 16;
 const DENIED_MAX = 256;
 /** Each is looked at when the link comes up. */
 const STREAMS_MAX = 32;
+/** A few for each day of a week. */
+const WINDOWS_MAX = 16;
 
 const gateway = field.map({
   /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
@@ -166,6 +168,8 @@ const lane = field.map({
   /** 1 goes first. */
   priority: v.optional(field.count(1, 9), 5),
   full: v.optional(field.choice(['refuse', 'drop-oldest']), 'drop-oldest'),
+  /** live-first: what came in while the hub was away goes up behind what comes in now. */
+  drain: v.optional(field.choice(['oldest-first', 'live-first']), 'oldest-first'),
   /** A day of a hundred 128-byte messages a second, on any SD card. */
   max_bytes: v.optional(field.size('64KiB', '1TiB'), '1GiB'),
   /** 0: a record does not grow too old. */
@@ -241,6 +245,19 @@ const upstream = field.map({
     field.map({
       messages_per_second: v.optional(field.count(0, 10_000_000), 0),
       bytes_per_second: v.optional(field.bytesPerSecond('1TiB'), 0),
+    }),
+    {},
+  ),
+  drain: v.optional(
+    field.map({
+      /** Percent of what goes up that less important lanes get although more important ones have something to send. */
+      share: v.optional(field.count(0, 50), 10),
+      /** The link is used only in minutes that one of these matches, by the local time of the box; none: always. */
+      windows: v.optional(field.list(field.cron(), 0, WINDOWS_MAX), []),
+      /** Lanes of this priority and above go at any time; 0: none. */
+      override_priority: v.optional(field.count(0, 9), 1),
+      /** Older records carry Petiole-Historical when they are sent. Above what a busy hub or a short cut delays. */
+      historical_after: v.optional(field.duration('1s', '1d'), '10s'),
     }),
     {},
   ),
@@ -370,6 +387,7 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       subjects: lane.subjects,
       priority: lane.priority,
       full: lane.full,
+      drain: lane.drain,
       maxBytes: lane.max_bytes,
       maxAgeMs: lane.max_age,
       replies: lane.replies,
@@ -412,6 +430,12 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
           limit: {
             messagesPerSecond: upstream.limit.messages_per_second,
             bytesPerSecond: upstream.limit.bytes_per_second,
+          },
+          drain: {
+            share: upstream.drain.share / 100,
+            windows: upstream.drain.windows,
+            overridePriority: upstream.drain.override_priority,
+            historicalAfterMs: upstream.drain.historical_after,
           },
           window: upstream.window,
           ackTimeoutMs: upstream.ack_timeout,

@@ -41,6 +41,7 @@ export const errorCodes = [
   'store_failed',
   'store_corrupt',
   'store_locked',
+  'paused',
   'stopping',
 ] as const;
 

@@ -60,7 +60,7 @@ export interface LedgerReport {
 export interface LaneUpReport {
   name: string;
   procedure: LaneFacts['procedure'];
-  state: Exclude<LaneFacts['state'], 'no-upstream' | 'paused'>;
+  state: Exclude<LaneFacts['state'], 'no-upstream'>;
   reason: Failure | null;
   inFlight: number;
   acknowledged: number;

@@ -14,6 +14,9 @@ export const SECURITY_HEADERS: OutgoingHttpHeaders = {
   'Cache-Control': 'no-store',
 };
 
+/** Says that a request means to change something; browsers send no such header across sites. */
+export const CONTROL_HEADER = 'petiole-control';
+
 /** Why a request is not answered. */
 export interface Refusal {
   statusCode: 400 | 403 | 405 | 421;
@@ -32,7 +35,8 @@ export class Guard {
   /** null where the request may pass. */
   refusal(request: IncomingMessage): Refusal | null {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return { statusCode: 405, text: 'Only GET and HEAD: this page is for reading.' };
+      const refusal = controlRefusal(request);
+      if (refusal) return refusal;
     }
     const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
     if (length !== '0' || coding !== undefined) return { statusCode: 400, text: 'A request here carries no body.' };
@@ -56,6 +60,22 @@ export class Guard {
     const match = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(host ?? '');
     return match !== null && this.#names.has((match[1] ?? '').toLowerCase());
   }
+}
+
+/**
+ * The one thing that may be changed here, and only from the box itself. A page of the open web can't send the header
+ * without asking first, which is never granted.
+ */
+function controlRefusal(request: IncomingMessage): Refusal | null {
+  if (request.method !== 'POST' || !request.url?.startsWith('/drain/')) {
+    return { statusCode: 405, text: 'Only GET and HEAD: this page is for reading.' };
+  }
+  const remote = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+  if (!isLoopback(remote)) return { statusCode: 403, text: 'Only from the box itself: log in there, or use NATS.' };
+  if (request.headers[CONTROL_HEADER] !== 'yes') {
+    return { statusCode: 403, text: 'Send the header Petiole-Control: yes with it.' };
+  }
+  return null;
 }
 
 function isLoopback(host: string): boolean {

@@ -1,8 +1,9 @@
 import { once as nextEvent } from 'node:events';
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
-import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { describeError, type ErrorCode, GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
+import type { DrainControl } from './drain-control.ts';
 import { bracketed, Guard, SECURITY_HEADERS } from './guard.ts';
 import { healthz } from './health.ts';
 import { Look } from './look.ts';
@@ -35,6 +36,8 @@ export interface StatusServerOptions {
   port: number;
   /** Called once a second at most, and only while somebody looks. */
   snapshot: () => Snapshot;
+  /** Without it nothing can be changed here. */
+  drain?: DrainControl;
   log: Log;
 }
 
@@ -46,12 +49,14 @@ export interface StatusServerStatus {
 }
 
 /**
- * The status page and its data, for reading only:
+ * The status page and its data, for reading; only the drain can be held, from the box itself:
  *
  * - `GET /` the page, `GET /events` its live feed (server-sent events named `view`, one a second)
  * - `GET /status.json` the whole `Snapshot`
  * - `GET /metrics` the same for Prometheus
  * - `GET /healthz` 200 while the box can take data, else 503: `{ status, problems }`
+ * - `POST /drain/pause`, `/drain/resume`, `/drain/status` with `?lane=NAME&for_s=SECONDS`, no body, and the header
+ *   `Petiole-Control: yes`: 200 with what is held now, 400 with `{ code, message, hint }`
  *
  * Listens on loopback by default. `start()` rejects with a `GatewayError` where the address can't be had.
  */
@@ -149,7 +154,9 @@ export class StatusServer implements Service {
   #route(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url?.split('?', 1)[0] ?? '';
     const asset = assets.get(path);
-    if (asset !== undefined) {
+    if (request.method === 'POST') {
+      this.#control(new URL(request.url ?? '', 'http://box'), response);
+    } else if (asset !== undefined) {
       answer(response, 200, asset.type, asset.body);
     } else if (path === '/healthz') {
       const { statusCode, body } = healthz(this.#look.snapshot(performance.now()));
@@ -171,6 +178,23 @@ export class StatusServer implements Service {
     } catch (error) {
       this.#failed(error);
       answer(response, 500, TEXT, 'The metrics could not be read: see the log.\n');
+    }
+  }
+
+  #control({ pathname, searchParams }: URL, response: ServerResponse): void {
+    const { drain } = this.#options;
+    if (!drain) {
+      answer(response, 404, TEXT, 'Nothing to control here.\n');
+      return;
+    }
+    const action = pathname.slice('/drain/'.length);
+    try {
+      const held = drain.act(action, searchParams.get('lane') ?? '', searchParams.get('for_s') ?? '', 'operator');
+      this.#look.forget();
+      answer(response, 200, JSON_TYPE, `${JSON.stringify(held)}\n`);
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      answer(response, 400, JSON_TYPE, `${JSON.stringify(describeError(error))}\n`);
     }
   }
 

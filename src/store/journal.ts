@@ -7,6 +7,7 @@ import { once, type Service } from '../core/service.ts';
 import { Cursors } from './cursors.ts';
 import { Gathering } from './gathering.ts';
 import { LaneMatch, type LaneRule } from './lane-match.ts';
+import { LateParts } from './late-parts.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type {
   LaneSettings,
@@ -41,7 +42,8 @@ const READ_BYTES = 256 * 1024;
 /** How often losses are put into the journal for the hub to hear, and lagging cursors are looked at. */
 const TURN_MS = 2_000;
 
-export type JournalLane = LaneSettings & LaneRule;
+/** `late`: index of the lane that keeps what can't go up at once; see late-parts.ts. */
+export type JournalLane = LaneSettings & LaneRule & { readonly late?: number };
 
 export interface JournalOptions extends Omit<WriterSettings, 'lanes'> {
   readonly lanes: readonly JournalLane[];
@@ -58,6 +60,7 @@ export class Journal implements Service {
   readonly retained: Retained | null;
   readonly #log: Log;
   readonly #match: LaneMatch;
+  readonly #parts: LateParts;
   #lanes: LaneState[] = [];
   #cursors = new Cursors([], 0);
   readonly #tails = new Tails();
@@ -75,12 +78,16 @@ export class Journal implements Service {
   #commits = 0;
   #failure: StoreFailure | null = null;
   #turn: NodeJS.Timeout | undefined;
-  /** Losses become messages only while the link is up: until then they merge, and an outage ends as a few rows. */
-  declaring = false;
+  /**
+   * The link is up. Losses become messages only then: until then they merge, and an outage ends as a few rows. And only
+   * then does a live-first lane take messages itself.
+   */
+  linked = false;
 
   constructor(options: JournalOptions, log: Log) {
     this.#log = log;
     this.#match = new LaneMatch(options.lanes);
+    this.#parts = new LateParts(options.lanes);
     this.#writer = new WriterThread(options, (reply) => this.#receive(reply), log);
     const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
     this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
@@ -106,7 +113,7 @@ export class Journal implements Service {
   async start(): Promise<void> {
     this.#ready(await this.#writer.start());
     this.#turn = setInterval(() => {
-      if (this.declaring && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
+      if (this.linked && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
       this.retained?.sweep(Date.now());
       this.#flush();
     }, TURN_MS);
@@ -142,8 +149,14 @@ export class Journal implements Service {
       );
       return;
     }
-    this.#gathering.add(lane, message, receipt, token, reached);
+    this.#gathering.add(this.#partOf(lane), message, receipt, token, reached);
     this.#schedule();
+  }
+
+  #partOf(lane: number): number {
+    if (!this.#parts.isParted(lane)) return lane;
+    const { lastSequence = 0, bytes = 0 } = this.#lanes[lane] ?? {};
+    return this.#parts.partOf(lane, this.linked, lastSequence - this.#cursors.of(lane).cursor, bytes);
   }
 
   /** The first message of a quiet moment waits only until its loop turn has read every socket. */

@@ -1,6 +1,8 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
+import { Drain } from './drain.ts';
+import { DrainHold, type HoldStatus, type HoursOptions } from './drain-hold.ts';
 import { LaneForwarder, type LaneForwarderOptions, type LaneState } from './lane-forwarder.ts';
 import { Pace } from './pace.ts';
 import type { Hub, Records } from './ports.ts';
@@ -19,10 +21,15 @@ export interface ForwarderOptions {
   readonly gateway: string;
   /** Subjects under which the hub answers, without the dot: the link has announced `${inboxPrefix}.>`. */
   readonly inboxPrefix: string;
-  readonly lanes: readonly Omit<LaneForwarderOptions, 'gateway' | 'window' | 'ackTimeoutMs'>[];
+  readonly lanes: readonly Omit<LaneForwarderOptions, 'gateway' | 'window' | 'ackTimeoutMs' | 'historicalAfterMs'>[];
   readonly window: number;
   readonly ackTimeoutMs: number;
   readonly limit: { messagesPerSecond: number; bytesPerSecond: number };
+  readonly drain: HoursOptions & {
+    /** What lanes are owed of the records that go ahead of them, 0 to 0.5. */
+    readonly share: number;
+    readonly historicalAfterMs: number;
+  };
 }
 
 export interface LaneUpStatus {
@@ -41,6 +48,8 @@ export interface LaneUpStatus {
 export class Forwarder implements Service {
   readonly #hub: Hub;
   readonly #lanes: LaneForwarder[];
+  readonly #drain: Drain;
+  readonly #hold: DrainHold;
   readonly #fetches = new Map<string, Fetching>();
   readonly #inbox: Inbox;
   #nextFetch = 1;
@@ -63,17 +72,24 @@ export class Forwarder implements Service {
         this.#fetches.delete(reply.slice(inboxPrefix.length + 1));
       },
     };
-    const pace = new Pace(options.limit);
-    const shared = { ...parts, pace, inbox: this.#inbox, ackPrefix: `${inboxPrefix}.${ACK}` };
+    const { share, historicalAfterMs } = options.drain;
+    const drain = new Drain({ pace: new Pace(options.limit), share, writable: () => parts.hub.writable });
+    const hold = new DrainHold(options.drain, log, () => drain.resume());
+    this.#drain = drain;
+    this.#hold = hold;
+    const shared = { ...parts, drain, hold, inbox: this.#inbox, ackPrefix: `${inboxPrefix}.${ACK}` };
     this.#lanes = options.lanes.map(
-      (lane) => new LaneForwarder({ ...lane, gateway, window, ackTimeoutMs }, shared, log),
+      (lane) => new LaneForwarder({ ...lane, gateway, window, ackTimeoutMs, historicalAfterMs }, shared, log),
     );
+    for (const lane of this.#lanes) drain.join(lane);
   }
 
   async start(): Promise<void> {
+    await this.#hold.start();
     this.#tick = setInterval(() => {
       const nowMs = performance.now();
       for (const lane of this.#lanes) lane.tick(nowMs);
+      this.#hold.tick(new Date(), nowMs);
     }, TICK_MS);
   }
 
@@ -83,8 +99,7 @@ export class Forwarder implements Service {
       : new GatewayError('hub_no_headers', 'the hub takes no message headers, and so no record identities', {
           hint: 'remove no_header_support from the configuration of the hub',
         });
-    // Most important first: it is asked first for what it has to send.
-    for (const lane of [...this.#lanes].sort((a, b) => a.options.priority - b.options.priority)) lane.linkUp(obstacle);
+    for (const lane of this.#lanes) lane.linkUp(obstacle);
   }
 
   linkDown(): void {
@@ -113,6 +128,19 @@ export class Forwarder implements Service {
     if (ack) this.#lanes[Number(lane)]?.answered(Number(pass), Number(slot), ack);
   }
 
+  /** Holds a lane, or all with '*'; what they hold stays on the disk. `forMs` 0: until somebody resumes. */
+  pause(lane: string, by: string, forMs: number): void {
+    this.#hold.pause(lane, by, forMs, performance.now());
+  }
+
+  resume(lane: string, by: string): void {
+    this.#hold.resume(lane, by);
+  }
+
+  get held(): HoldStatus {
+    return this.#hold.status(performance.now());
+  }
+
   /** Newest PubAck of any lane, 0 for none. */
   get lastPubAckMs(): number {
     return Math.max(0, ...this.#lanes.map((lane) => lane.lastPubAckMs));
@@ -135,6 +163,7 @@ export class Forwarder implements Service {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     clearInterval(this.#tick);
+    this.#drain.stop();
     this.linkDown();
   });
 }

@@ -2,8 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { type Doubt, reconcile } from './doubt.ts';
+import type { Drain, Sender } from './drain.ts';
+import type { DrainHold } from './drain-hold.ts';
 import { JetStream } from './jetstream.ts';
-import type { Pace } from './pace.ts';
 import { type Known, Pass, type PassLane } from './pass.ts';
 import type { Hub, LossReason, Records } from './ports.ts';
 import type { PubAck } from './puback.ts';
@@ -20,15 +21,19 @@ import { UploadHeaders } from './upload-headers.ts';
  *          │                 └── blocked ◀──┤ a doubt, a refusal, no stream
  *          └────────── link down ───────────┘
  */
-export type LaneState = 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked';
+export type LaneState = 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked' | 'paused';
 
 export interface LaneForwarderOptions {
   readonly index: number;
   readonly name: string;
   readonly gateway: string;
   readonly priority: number;
+  /** The part of a live-first lane that waited for the link: it goes behind the lane itself. */
+  readonly isLate?: boolean;
   readonly subjects: readonly string[];
   readonly stream: { readonly name: string; readonly own: boolean } | null;
+  /** A record that is older when it is sent says so in its headers. */
+  readonly historicalAfterMs: number;
   /** Records in flight at the most. */
   readonly window: number;
   readonly ackTimeoutMs: number;
@@ -38,7 +43,8 @@ export interface LaneForwarderParts {
   readonly hub: Hub;
   readonly records: Records;
   readonly inbox: Inbox;
-  readonly pace: Pace;
+  readonly drain: Drain;
+  readonly hold: DrainHold;
   /** Queue groups on a subject that have a member on the box. */
   served(subject: string): readonly string[];
   /** Reply subject of publishes: lane, pass and slot follow. */
@@ -50,7 +56,7 @@ const BLOCKED_MS = [250, 1_000, 2_000, 5_000, 10_000] as const;
 /** Passes in a row that ended without an answer before the link itself is not trusted any more. */
 const SILENT_PASSES_MAX = 2;
 
-export class LaneForwarder {
+export class LaneForwarder implements Sender {
   readonly options: LaneForwarderOptions;
   readonly #parts: LaneForwarderParts;
   readonly #log: Log;
@@ -73,9 +79,10 @@ export class LaneForwarder {
     this.options = options;
     this.#parts = parts;
     this.#log = log;
-    const { index, name, gateway, stream, window, ackTimeoutMs } = options;
+    const { index, name, gateway, stream, window, ackTimeoutMs, historicalAfterMs, isLate = false } = options;
     this.#lane = {
       ...parts,
+      sender: this,
       index,
       window,
       ackTimeoutMs,
@@ -86,15 +93,32 @@ export class LaneForwarder {
         arrived: () => this.schedule(),
         undecodable: (first, last, detail) => this.#pass?.undecodable(first, last, detail),
       }),
-      headers: new UploadHeaders(`${gateway}.${parts.records.epoch}.${name}`),
+      headers: new UploadHeaders(`${gateway}.${parts.records.epoch}.${name}`, isLate ? 0 : historicalAfterMs),
       acknowledged: (duplicate) => this.#acknowledged(duplicate),
       idle: () => this.#goesWell('idle'),
       lose: (first, last, reason, detail) => this.#lose(first, last, reason, detail),
     };
   }
 
+  /** Lower goes first: by priority, and the late part of a lane behind the lane. */
+  get rank(): number {
+    return this.options.priority * 2 + (this.options.isLate ? 1 : 0);
+  }
+
+  get open(): boolean {
+    return this.#parts.hold.isOpen(this.options.name, this.options.priority);
+  }
+
+  send(count: number): number {
+    return this.#pass?.send(count) ?? 0;
+  }
+
   status(): { state: LaneState; reason: GatewayError | null; inFlight: number } {
-    return { state: this.#state, reason: this.#reason, inFlight: this.#pass?.inFlight ?? 0 };
+    const inFlight = this.#pass?.inFlight ?? 0;
+    const flows = this.#state === 'sending' || this.#state === 'idle';
+    const held = flows ? this.#parts.hold.reason(this.options.name, this.options.priority) : null;
+    if (held) return { state: 'paused', reason: held, inFlight };
+    return { state: this.#state, reason: this.#reason, inFlight };
   }
 
   /** `obstacle`: why this hub can't take records although the link is up. */

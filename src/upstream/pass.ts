@@ -1,8 +1,8 @@
 import { GatewayError } from '../core/errors.ts';
 import { isSubject } from '../core/subject.ts';
+import type { Drain, Sender } from './drain.ts';
 import { InFlight, type Sent } from './in-flight.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
-import type { Pace } from './pace.ts';
 import type { Hub, LossReason, Records, UpRecord } from './ports.ts';
 import { meaningOf, type PubAck } from './puback.ts';
 import type { RecordSource } from './record-source.ts';
@@ -13,8 +13,6 @@ import type { UploadHeaders } from './upload-headers.ts';
 
 /** Payload bytes in flight at the most: what a slow link takes minutes for need not be sent again. */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
-/** Records taken in one go before other lanes and the sockets get their turn. */
-const BURST = 256;
 
 /** What stays the same from pass to pass of a lane. */
 export interface PassLane {
@@ -28,7 +26,10 @@ export interface PassLane {
   readonly routes: Routes;
   readonly source: RecordSource;
   readonly headers: UploadHeaders;
-  readonly pace: Pace;
+  /** Whose turn it is, and how fast the link may be used. */
+  readonly drain: Drain;
+  /** As what the lane joined it. */
+  readonly sender: Sender;
   served(subject: string): readonly string[];
   acknowledged(duplicate: boolean): void;
   idle(): void;
@@ -61,9 +62,7 @@ export class Pass {
   #trouble: GatewayError | null = null;
   #over = false;
   #end: (reason: GatewayError) => void = () => undefined;
-  #scheduled = false;
   #looking = false;
-  #paceTimer: NodeJS.Timeout | undefined;
   /** Settled records that the journal has not heard of. */
   #settled: number[] = [];
   #saving = false;
@@ -88,14 +87,9 @@ export class Pass {
     });
   }
 
-  /** Looks for work soon; many causes in one turn make one look. */
+  /** There may be work: the lane gets its turn soon. */
   schedule(): void {
-    if (this.#scheduled || this.#over) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#send();
-    });
+    if (!this.#over) this.#lane.drain.schedule(this.#lane.sender);
   }
 
   /** Ends the pass, at the latest when the time for answers is up. */
@@ -109,7 +103,6 @@ export class Pass {
     if (this.#over) return;
     this.#save();
     this.#over = true;
-    clearTimeout(this.#paceTimer);
     this.#end(this.#trouble ?? reason);
   }
 
@@ -125,42 +118,32 @@ export class Pass {
     return { stored, doubt };
   }
 
-  #send(): void {
-    const { source, hub, window } = this.#lane;
-    for (let burst = 0; !this.#over && !this.#trouble; burst++) {
-      if (this.#inFlight.length >= window || this.#inFlight.bytes >= IN_FLIGHT_BYTES_MAX) return;
-      if (!hub.writable || this.#looking || this.#paceTimer) return;
+  /** The lane's turn: sends up to `count` records and gives how many went. */
+  send(count: number): number {
+    const { source, hub, window, drain } = this.#lane;
+    let sent = 0;
+    while (sent < count && !this.#over && !this.#trouble) {
+      if (this.#inFlight.length >= window || this.#inFlight.bytes >= IN_FLIGHT_BYTES_MAX) break;
+      if (!hub.writable || this.#looking) break;
       const record = source.peek();
       if (!record) {
         if (source.exhausted && this.#inFlight.length === 0) this.#lane.idle();
-        return;
-      }
-      if (burst >= BURST) {
-        this.schedule();
-        return;
+        break;
       }
       if (this.#stored.take(record.sequence)) {
         this.#passOver(record.sequence);
+        sent++;
         continue;
       }
       const end = this.#endOf(record.subject);
       // Late records of an earlier connection may still come in before our first one. Were a whole window on its way then,
       // the hub would refuse its first records and take those behind them.
-      if (!end || (!end.proven && this.#inFlight.waiting > 0)) return;
-      if (!this.#paced(record)) return;
-      if (!this.#sendOne(record, end)) return;
+      if (!end || (!end.proven && this.#inFlight.waiting > 0)) break;
+      if (!drain.paced(record.payload.length)) break;
+      if (!this.#sendOne(record, end)) break;
+      sent++;
     }
-  }
-
-  /** False where the limit makes it wait; then it comes back by itself. */
-  #paced(record: UpRecord): boolean {
-    const waitMs = this.#lane.pace.take(record.payload.length, performance.now());
-    if (waitMs === 0) return true;
-    this.#paceTimer = setTimeout(() => {
-      this.#paceTimer = undefined;
-      this.schedule();
-    }, waitMs);
-    return false;
+    return sent;
   }
 
   /** False where sending can't go on now. */

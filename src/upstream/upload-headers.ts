@@ -14,34 +14,40 @@ const VERSION_LINE_BYTES = 10;
  *
  *   Petiole-Id: <gateway>.<epoch>.<lane>.<sequence>
  *   Petiole-Time: <ms since 1970>
+ *   Petiole-Historical: <ms since 1970>                     sent late: the time again, so that one header tells
  *   Nats-Msg-Id: …                                          read-back
  *   Nats-Expected-Stream: … Nats-Expected-Last-Sequence: …  own stream
  */
 export class UploadHeaders {
   readonly #prefix: string;
+  readonly #historicalAfterMs: number;
   #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
 
-  /** `identity` is `<gateway>.<epoch>.<lane>`. */
-  constructor(identity: string) {
+  /** `identity` is `<gateway>.<epoch>.<lane>`. A record that is older than `historicalAfterMs` when it is sent is late. */
+  constructor(identity: string, historicalAfterMs: number) {
     this.#prefix = `${identity}.`;
+    this.#historicalAfterMs = historicalAfterMs;
   }
 
   /** Read-back: the hub's duplicate window is a second net under the reconcile step. */
   withMessageId(record: UpRecord): Buffer {
     const id = this.#prefix + record.sequence;
-    return this.#block(
-      record,
-      `NATS/1.0\r\nPetiole-Id: ${id}\r\nPetiole-Time: ${record.receivedAtMs}\r\nNats-Msg-Id: ${id}\r\n`,
-    );
+    return this.#block(record, `NATS/1.0\r\nPetiole-Id: ${id}\r\n${this.#time(record)}Nats-Msg-Id: ${id}\r\n`);
   }
 
   /** Own stream: never together with a message id, see the protocol notes on 10071. */
   withExpectedSequence(record: UpRecord, stream: string, lastSequence: number): Buffer {
     return this.#block(
       record,
-      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\nPetiole-Time: ${record.receivedAtMs}\r\n` +
+      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\n${this.#time(record)}` +
         `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`,
     );
+  }
+
+  #time({ receivedAtMs }: UpRecord): string {
+    const time = `Petiole-Time: ${receivedAtMs}\r\n`;
+    const isLate = Date.now() - receivedAtMs >= this.#historicalAfterMs;
+    return isLate ? `${time}Petiole-Historical: ${receivedAtMs}\r\n` : time;
   }
 
   #block(record: UpRecord, own: string): Buffer {

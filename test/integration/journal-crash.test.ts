@@ -64,7 +64,7 @@ describe('a loss', () => {
     for (let round = 0; round < 3; round++) {
       refused += (await produce(journal, 0, 200, padded)).refused.length;
       await produce(journal, 1, 200, padded);
-      journal.declaring = round < 2;
+      journal.linked = round < 2;
       if (round < 2) {
         const told = declared.length;
         await waitFor('the rows to be told', () => journal.resume(2).lastSequence >= told + 2, { timeoutMs: 8_000 });

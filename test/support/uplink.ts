@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { LeafLink } from '../../src/nats/leaf-link.ts';
 import { Journal, type JournalLane } from '../../src/store/journal.ts';
-import { Forwarder, type LaneUpStatus } from '../../src/upstream/forwarder.ts';
+import { Forwarder, type ForwarderOptions, type LaneUpStatus } from '../../src/upstream/forwarder.ts';
 import { journalOptions, message, produce } from './journal.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { tempDir } from './temp.ts';
@@ -20,6 +20,7 @@ export interface UplinkOptions {
   window?: number;
   ackTimeoutMs?: number;
   limit?: { messagesPerSecond: number; bytesPerSecond: number };
+  drain?: Partial<ForwarderOptions['drain']>;
   user?: string;
   password?: string;
   reserveBytes?: number;
@@ -68,11 +69,11 @@ export class Uplink {
       },
       {
         up: (hub) => {
-          this.journal.declaring = true;
+          this.journal.linked = true;
           this.#forwarder?.linkUp(hub);
         },
         down: () => {
-          this.journal.declaring = false;
+          this.journal.linked = false;
           this.#forwarder?.linkDown();
         },
         message: () => {},
@@ -95,11 +96,19 @@ export class Uplink {
         lanes: this.journal.laneNames.map((name, index) => {
           const lane = lanes[index];
           const subjects = [...(lane?.subjects ?? ['>'])];
-          return { index, name, subjects, priority: lane?.priority ?? 5, stream: lane?.stream ?? null };
+          return {
+            index,
+            name,
+            subjects,
+            priority: lane?.priority ?? 5,
+            stream: lane?.stream ?? null,
+            isLate: name.endsWith('~late'),
+          };
         }),
         window,
         ackTimeoutMs,
         limit: limit ?? { messagesPerSecond: 0, bytesPerSecond: 0 },
+        drain: { share: 0.1, windows: [], overridePriority: 1, historicalAfterMs: 10_000, ...this.#options.drain },
       },
       { hub: this.link, records: this.journal, served: () => [] },
       this.#log,

@@ -56,6 +56,7 @@ test('an empty file gives the safe defaults', (t) => {
           subjects: ['>'],
           priority: 5,
           full: 'drop-oldest',
+          drain: 'oldest-first',
           maxBytes: GiB,
           maxAgeMs: 0,
           replies: 'pass',
@@ -105,13 +106,14 @@ status: { listen: LocalHost:81, anonymous: true }
 journal: { reserve: 1GB }
 lanes:
   - { name: alarms, subjects: ["*.alarm.>", "$KV.b.>"], priority: 1, full: refuse, max_bytes: 64 MiB, max_age: 30d, replies: pass, stream: { name: ALARMS, own: true } }
-  - { name: rest, subjects: [">"], stream: { name: REST } }
+  - { name: rest, subjects: [">"], drain: live-first, stream: { name: REST } }
 upstream:
   urls: ["tls://hub.example.com", "nats://[2001:DB8:0::1]:4000/", "nats-leaf://10.0.0.1:7423"]
   user: sam
   password_file: secret
   tls: { ca: ca.pem, cert: box.pem, key: box.key }
   limit: { messages_per_second: 100, bytes_per_second: 64KiB }
+  drain: { share: 20, windows: ["* 1-4 * * 1-5"], override_priority: 2, historical_after: 1m }
   window: 10
   ack_timeout: 2s
   ping_interval: 3s
@@ -181,6 +183,7 @@ upstream:
         subjects: ['*.alarm.>', '$KV.b.>'],
         priority: 1,
         full: 'refuse',
+        drain: 'oldest-first',
         maxBytes: 64 * MiB,
         maxAgeMs: 30 * 86_400_000,
         replies: 'pass',
@@ -191,6 +194,7 @@ upstream:
         subjects: ['>'],
         priority: 5,
         full: 'drop-oldest',
+        drain: 'live-first',
         maxBytes: GiB,
         maxAgeMs: 0,
         replies: 'receipt',
@@ -218,6 +222,7 @@ upstream:
       denyExports: [],
       streams: [],
       limit: { messagesPerSecond: 100, bytesPerSecond: 64 * KiB },
+      drain: { share: 0.2, windows: ['* 1-4 * * 1-5'], overridePriority: 2, historicalAfterMs: 60_000 },
       window: 10,
       ackTimeoutMs: 2000,
       pingIntervalMs: 3000,

@@ -155,7 +155,7 @@ describe('a PubAck', () => {
 });
 
 describe('the headers of an upload', () => {
-  const headers = new UploadHeaders('box.epoch.lane');
+  const headers = new UploadHeaders('box.epoch.lane', Infinity);
   const record = {
     sequence: 42,
     subject: 's',

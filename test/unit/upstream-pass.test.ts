@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { GatewayError } from '../../src/core/errors.ts';
+import { Drain, type Sender } from '../../src/upstream/drain.ts';
 import { JetStream, type StreamInfo } from '../../src/upstream/jetstream.ts';
 import { Pace } from '../../src/upstream/pace.ts';
 import { Pass } from '../../src/upstream/pass.ts';
@@ -37,6 +38,10 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
   const routes = new Routes(null, (subject) => subject);
   routes.learn(STREAM);
   const lost: string[] = [];
+  const pace = new Pace({ messagesPerSecond: 0, bytesPerSecond: 0 });
+  const drain = new Drain({ pace, share: 0.1, writable: () => hub.writable });
+  const sender: Sender = { rank: 0, open: true, send: (count) => pass.send(count) };
+  drain.join(sender);
   const pass: Pass = new Pass(
     {
       index: 0,
@@ -48,8 +53,9 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       jetStream: new JetStream(hub),
       routes,
       source,
-      headers: new UploadHeaders('box.e.lane'),
-      pace: new Pace({ messagesPerSecond: 0, bytesPerSecond: 0 }),
+      headers: new UploadHeaders('box.e.lane', Infinity),
+      drain,
+      sender,
       served: () => [],
       acknowledged: () => {},
       idle: () => {},

@@ -25,6 +25,7 @@ async function setting(scope: Scope) {
       window: 10,
       ackTimeoutMs: 100,
       limit: { messagesPerSecond: 0, bytesPerSecond: 0 },
+      drain: { share: 0.1, windows: [], overridePriority: 1, historicalAfterMs: 10_000 },
     },
     { hub, records, served: () => [] },
     silentLog,
