@@ -114,6 +114,12 @@ const mqtt = field.map({
   /** Topic filters of one client. */
   subscriptions_max: v.optional(field.count(1, 10_000), 100),
   topic_levels_max: v.optional(field.count(1, 255), 32),
+  /** A subject of more than 2048 bytes would cut the link to a hub. */
+  topic_bytes_max: v.optional(field.count(16, 2048), 2048),
+  /** Clients that may connect in a second, and ten seconds' worth at once; 0: no limit. A Pi 4 takes some 1,000. */
+  connect_rate: v.optional(field.count(0, 100_000), 500),
+  /** And of one address, loopback left out: behind one may be a router with a whole plant. */
+  connect_rate_per_address: v.optional(field.count(0, 100_000), 100),
   /** QoS 1 publishes of one client that are not acknowledged yet (receive maximum). */
   inflight_max: v.optional(field.count(1, 65_535), 1000),
   /** Retained messages. */
@@ -344,6 +350,9 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       keepAliveMaxS: Math.floor(mqtt.keep_alive_max / 1000),
       subscriptionsMax: mqtt.subscriptions_max,
       topicLevelsMax: mqtt.topic_levels_max,
+      topicBytesMax: mqtt.topic_bytes_max,
+      connectsPerS: mqtt.connect_rate,
+      connectsPerAddressS: mqtt.connect_rate_per_address,
       inflightMax: mqtt.inflight_max,
       retained: mqtt.retained === 'on' ? { countMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max } : null,
     },

@@ -72,7 +72,7 @@ export class LoginDelays {
 }
 
 /** An IPv4 address; of IPv6 the first four groups, because one host there has as many addresses as it likes. */
-function networkOf(remote: string): string {
+export function networkOf(remote: string): string {
   if (remote.startsWith('::ffff:') || !remote.includes(':')) return remote;
   const [head = ''] = remote.split('::');
   return head.split(':').slice(0, 4).join(':');

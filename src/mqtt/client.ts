@@ -4,6 +4,7 @@ import { Answers, REPLY_PREFIX } from './answers.ts';
 import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { Inbound } from './inbound.ts';
+import { OutboundAliases } from './outbound-aliases.ts';
 import type { ProtocolVersion } from './packet-decoder.ts';
 import { encodeRetained } from './publish-encoder.ts';
 import { RetainedDelivery } from './retained-delivery.ts';
@@ -25,6 +26,8 @@ export interface ClientFields {
   readonly keepAliveMs: number;
   /** Largest packet that the client takes. */
   readonly packetBytesMax: number;
+  /** Topic aliases that it takes; 0: none. */
+  readonly topicAliasMaximum: number;
   /** Request Problem Information. */
   readonly wantsProblems: boolean;
   /** QoS 1 and 2 messages that it takes at once. */
@@ -56,6 +59,8 @@ export class Client {
   #retained: RetainedDelivery | null = null;
   /** Made for the first request that it gets. */
   #answers: Answers | null = null;
+  /** Null for a client that takes none. */
+  readonly #outboundAliases: OutboundAliases | null;
   #isRetainNoted = false;
   messagesIn = 0;
   messagesOut = 0;
@@ -76,6 +81,7 @@ export class Client {
     this.receiveMaximum = receiveMaximum;
     this.sessionExpiryS = sessionExpiryS;
     this.#will = will;
+    this.#outboundAliases = fields.topicAliasMaximum > 0 ? new OutboundAliases(fields.topicAliasMaximum) : null;
     this.inbound = new Inbound(this, this.#context.options.inflightMax);
   }
 
@@ -100,10 +106,12 @@ export class Client {
       counters.deliveriesForbidden++;
       return false;
     }
-    const packet =
-      retainAsPublished && message.retain === true
-        ? publishes.encodeRetained(message, this.version, subscriptionIdentifier)
-        : publishes.encode(message, this.version, subscriptionIdentifier);
+    const isRetained = retainAsPublished && message.retain === true;
+    const alias = isRetained ? 0 : this.aliasOf(message.subject);
+    let packet: Buffer | null;
+    if (isRetained) packet = publishes.encodeRetained(message, this.version, subscriptionIdentifier);
+    else if (alias === 0) packet = publishes.encode(message, this.version, subscriptionIdentifier);
+    else packet = publishes.encodeAliased(message, subscriptionIdentifier, alias);
     if (packet === null || packet.length > this.packetBytesMax) {
       // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
       counters.deliveriesTooLarge++;
@@ -116,6 +124,7 @@ export class Client {
       this.dropped++;
       return false;
     }
+    if (alias < 0) this.setAlias(message.subject);
     this.deliverPacket(packet);
     return true;
   }
@@ -141,6 +150,16 @@ export class Client {
     }
     this.deliverPacket(packet);
     return true;
+  }
+
+  /** The topic alias of a subject; below zero one that the next PUBLISH on it may set; 0: none. */
+  aliasOf(subject: string): number {
+    return this.#outboundAliases?.of(subject) ?? 0;
+  }
+
+  /** The PUBLISH that sets it is on its way. */
+  setAlias(subject: string): void {
+    this.#outboundAliases?.set(subject);
   }
 
   /** Sends a PUBLISH, and counts it. */

@@ -1,6 +1,7 @@
 import type { Authenticator } from '../core/authenticator.ts';
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
+import type { ConnectRate } from './connect-rate.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { Notices } from './notices.ts';
@@ -24,6 +25,7 @@ export interface Context {
   readonly clock: () => number;
   /** Null where no users are configured. */
   readonly authenticator: Authenticator | null;
+  readonly connectRate: ConnectRate;
   readonly permits: Permits;
   /** Connected clients by client identifier. */
   readonly clients: Map<string, Connection>;

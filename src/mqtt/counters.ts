@@ -6,6 +6,8 @@ export interface Counters {
   connections: number;
   /** More than connectionsMax. */
   connectionsRefused: number;
+  /** CONNECTs beyond a rate. */
+  connectsTooFast: number;
   connectTimeouts: number;
   keepAliveTimeouts: number;
   /** Clients that took none of what waited for them. */
@@ -64,6 +66,7 @@ export function newCounters(): Counters {
   return {
     connections: 0,
     connectionsRefused: 0,
+    connectsTooFast: 0,
     connectTimeouts: 0,
     keepAliveTimeouts: 0,
     stalledClients: 0,
@@ -108,6 +111,7 @@ const causes: ReadonlyMap<number, keyof Counters> = new Map([
   [reason.serverBusy, 'loginsRefused'],
   [reason.notAuthorized, 'usersRefused'],
   [reason.quotaExceeded, 'connectionsRefused'],
+  [reason.connectionRateExceeded, 'connectsTooFast'],
   [reason.keepAliveTimeout, 'keepAliveTimeouts'],
   [reason.takenOver, 'takeovers'],
 ]);

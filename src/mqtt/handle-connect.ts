@@ -40,6 +40,12 @@ export function handleConnect(connection: Connection, { bytes, start, body, end 
   const version = level >= 5 && level < PRIVATE_LEVEL ? 5 : 4;
   connection.version = version;
   if (level !== 4 && level !== 5) throw versionRefused(level);
+  if (!connection.context.connectRate.take(connection.address)) {
+    throw new PacketError(reason.connectionRateExceeded, 'clients connect faster than is allowed', {
+      hint: 'a client that loses its connection should wait before it tries again; or raise mqtt.connect_rate',
+      returnCode: returnCode.serverUnavailable,
+    });
+  }
   const connect = decodeConnect(reader, version, start);
   connection.packetBytesMax = connect.properties.packetBytesMax ?? Number.POSITIVE_INFINITY;
   if (connect.properties.authenticationMethod !== undefined) {
@@ -79,6 +85,7 @@ function admit(
     version,
     keepAliveMs: keepAliveS(packet, version, options.keepAliveMaxS) * 1000,
     packetBytesMax: properties.packetBytesMax ?? Number.POSITIVE_INFINITY,
+    topicAliasMaximum: properties.topicAliasMaximum ?? 0,
     wantsProblems: properties.requestProblem !== 0,
     receiveMaximum,
     sessionExpiryS: properties.sessionExpiryS ?? 0,

@@ -2,6 +2,7 @@ import type { ISubscription } from 'mqtt-packet';
 import { filterToSubjects, isTopicFilter } from '../core/topic.ts';
 import type { User } from '../core/users.ts';
 import type { Client } from './client.ts';
+import type { Context } from './context.ts';
 import { decodeSubscribe } from './packet-decoder.ts';
 import { suback } from './packet-encoder.ts';
 import { protocolError } from './packet-error.ts';
@@ -11,7 +12,7 @@ import { reason } from './reason-codes.ts';
 import { inTurn } from './retained-delivery.ts';
 import type { Session } from './session.ts';
 import { SYSTEM_PREFIX } from './system-topics.ts';
-import { levelsOf, SUBJECT_BYTES_MAX } from './topic-names.ts';
+import { levelsOf } from './topic-names.ts';
 import { type SubscriptionOptions, TopicSubscription } from './topic-subscription.ts';
 
 /** The one code of refusal in a SUBACK of 3.1.1. */
@@ -45,6 +46,8 @@ interface Refusal {
   readonly why: string;
 }
 
+type Bounds = Pick<Context['options'], 'topicLevelsMax' | 'topicBytesMax'>;
+
 /** Null where the subscription is made or changed. */
 function subscribe(client: Client, wanted: ISubscription, identifier: number): Refusal | null {
   const { topic, nl = false, rap = false, rh = SEND } = wanted;
@@ -52,7 +55,7 @@ function subscribe(client: Client, wanted: ISubscription, identifier: number): R
   const { group, filter } = splitShare(topic);
   // [MQTT-3.8.3-4]
   if (nl && group !== '') throw protocolError('a shared subscription has No Local set');
-  const refusal = judge(filter, options.topicLevelsMax) ?? judgeUser(client.user, filter);
+  const refusal = judge(filter, options) ?? judgeUser(client.user, filter);
   if (refusal !== null) return refusal;
   const { session } = client;
   const known = session.subscriptions.get(topic);
@@ -107,7 +110,7 @@ function judgeUser(user: User | null, filter: string): Refusal | null {
   return { code: reason.notAuthorized, why: 'the user may not subscribe to a topic filter' };
 }
 
-function judge(filter: string, levelsMax: number): Refusal | null {
+function judge(filter: string, { topicLevelsMax, topicBytesMax }: Bounds): Refusal | null {
   if (!isTopicFilter(filter)) {
     return {
       code: reason.topicFilterInvalid,
@@ -118,12 +121,15 @@ function judge(filter: string, levelsMax: number): Refusal | null {
     // Interest goes up to the hub, where `$JS.API` and other services live.
     return { code: reason.notAuthorized, why: 'a topic filter begins with $, which is for the server itself' };
   }
-  if (levelsOf(filter) > levelsMax) {
-    const why = `a topic filter has more than ${levelsMax} levels (mqtt.topic_levels_max)`;
+  if (levelsOf(filter) > topicLevelsMax) {
+    const why = `a topic filter has more than ${topicLevelsMax} levels (mqtt.topic_levels_max)`;
     return { code: reason.topicFilterInvalid, why };
   }
-  if (Buffer.byteLength(filter) > SUBJECT_BYTES_MAX) {
-    return { code: reason.topicFilterInvalid, why: `a topic filter is longer than ${SUBJECT_BYTES_MAX} bytes` };
+  if (Buffer.byteLength(filter) > topicBytesMax) {
+    return {
+      code: reason.topicFilterInvalid,
+      why: `a topic filter is longer than ${topicBytesMax} bytes (mqtt.topic_bytes_max)`,
+    };
   }
   return null;
 }

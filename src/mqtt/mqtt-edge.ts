@@ -4,6 +4,7 @@ import type { HandshakeBounds, Listen, Listener, ListenerEvents, Peer } from '..
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import { ConnectRate } from './connect-rate.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { newCounters } from './counters.ts';
@@ -100,13 +101,15 @@ export class MqttEdge implements Service {
     clock = Date.now,
   }: MqttParts) {
     const counters = newCounters();
-    const topics = new TopicNames(options.topicLevelsMax);
+    const settled = { ...optionDefaults, ...options };
+    const topics = new TopicNames(settled.topicLevelsMax, settled.topicBytesMax);
     const context: Context = {
       router,
       log,
       clock,
-      options: { ...optionDefaults, ...options },
+      options: settled,
       authenticator,
+      connectRate: new ConnectRate(settled.connectsPerS, settled.connectsPerAddressS),
       permits: new Permits(topics),
       clients: new Map(),
       get sessions() {

@@ -12,6 +12,12 @@ export interface MqttOptions {
   /** Topic filters of one client. */
   readonly subscriptionsMax: number;
   readonly topicLevelsMax: number;
+  /** Of a topic name or filter; default 2048, more than which no subject may have. */
+  readonly topicBytesMax?: number;
+  /** CONNECTs per second; 0 (default): as many as come. */
+  readonly connectsPerS?: number;
+  /** And of one address. */
+  readonly connectsPerAddressS?: number;
   /** Messages of one client without a receipt: the Receive Maximum of MQTT 5; a client of 3.1.1 is read no further. */
   readonly inflightMax: number;
   /** Bytes that may wait for one client; beyond it QoS 0 messages are dropped. Default 1 MiB. */
@@ -22,9 +28,12 @@ export interface MqttOptions {
   readonly sessionQueueBytesMax?: number;
 }
 
-/** What the options leave open. Outbound: four of the largest packets of the default configuration, or a second of a slow
- * LTE line. */
+/** Of what may be left out. */
 export const optionDefaults = {
+  topicBytesMax: 2048,
+  connectsPerS: 0,
+  connectsPerAddressS: 0,
+  // Four of the largest packets of the default configuration, or a second of a slow LTE line.
   outboundBytesMax: 1024 * 1024,
   sessionQueueMax: 1000,
   sessionQueueBytesMax: 1024 * 1024,

@@ -285,6 +285,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     }
     const flags = (qos << 1) | (isSent ? DUP : 0) | (retain ? RETAIN : 0);
     const remainingS = expiresMs === 0 ? null : Math.max(1, Math.ceil(leftMs / 1000));
+    const alias = client.aliasOf(content.subject);
     const packet = publishes.encodeWithIdentifier(
       content,
       client.version,
@@ -292,6 +293,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
       flags,
       packetIdentifier,
       remainingS,
+      alias,
     );
     if (packet === null || packet.length > client.packetBytesMax) {
       // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
@@ -301,6 +303,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     }
     this.#inflight.set(packetIdentifier, delivery);
     this.#sentThrough = Math.max(this.#sentThrough, sequence);
+    if (alias < 0) client.setAlias(content.subject);
     client.deliverPacket(packet);
   }
 

@@ -141,6 +141,11 @@ export function subscriptionIdentifierProperty(identifier: number): Buffer {
   return Buffer.concat([Buffer.of(0x0b), varint(identifier)]);
 }
 
+/** The Topic Alias of an outgoing PUBLISH [MQTT5 3.3.2.3.4]. */
+export function topicAliasProperty(alias: number): Buffer {
+  return Buffer.of(0x23, alias >> 8, alias & 0xff);
+}
+
 /** Variable byte integer [MQTT-1.5.5]. */
 export function varint(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(VARINT_BYTES_MAX);

@@ -1,6 +1,6 @@
 import type { Message } from '../core/message.ts';
 import type { ProtocolVersion } from './packet-decoder.ts';
-import { headersToProperties, subscriptionIdentifierProperty, writeVarint } from './properties.ts';
+import { headersToProperties, subscriptionIdentifierProperty, topicAliasProperty, writeVarint } from './properties.ts';
 import type { RetainedMessage } from './retained-port.ts';
 import { type TopicNames, topicField } from './topic-names.ts';
 
@@ -18,6 +18,8 @@ const RETAIN = 0x01;
 const HEADER_BYTES_MAX = 5;
 
 const NOTHING = Buffer.alloc(0);
+/** Its length, 0. */
+const NO_TOPIC = Buffer.alloc(2);
 
 /**
  * Makes the outgoing PUBLISH of a message. The router gives one message to all its subscribers in a row, so the packet of
@@ -33,6 +35,9 @@ export class PublishEncoder {
   /** With room for a packet identifier. */
   #identified4: Buffer | null = null;
   #identified5: Buffer | null = null;
+  /** With this alias in place of the topic name. */
+  #aliased: Buffer | null = null;
+  #alias = 0;
 
   constructor(topics: TopicNames) {
     this.#topics = topics;
@@ -58,7 +63,7 @@ export class PublishEncoder {
   /**
    * At QoS 1 or 2: `flags` are those of the first byte (DUP 8, QoS << 1, retain 1). The caller owns the packet: two bytes
    * of each are its packet identifier. `remainingS`: what is left of the Message Expiry Interval, null where it has not
-   * waited.
+   * waited. `alias`: as for encodeAliased; 0 for none.
    */
   encodeWithIdentifier(
     content: Content,
@@ -67,12 +72,13 @@ export class PublishEncoder {
     flags: number,
     packetIdentifier: number,
     remainingS: number | null,
+    alias = 0,
   ): Buffer | null {
     if (content !== this.#message) this.#begin(content);
     const topic = this.#topic;
     if (topic === null) return null;
     const id = Buffer.of(packetIdentifier >> 8, packetIdentifier & 0xff);
-    if (version === 4 || (identifier === 0 && remainingS === null)) {
+    if (version === 4 || (identifier === 0 && remainingS === null && alias === 0)) {
       this.#properties ??= version === 5 ? headersToProperties(content.headers) : null;
       let template = version === 4 ? this.#identified4 : this.#identified5;
       template ??= publish(topic, version === 4 ? null : this.#properties, content.payload, 0, id);
@@ -86,9 +92,28 @@ export class PublishEncoder {
       packet[at + 1] = packetIdentifier & 0xff;
       return packet;
     }
-    let properties = headersToProperties(content.headers, remainingS);
-    if (identifier > 0) properties = Buffer.concat([properties, subscriptionIdentifierProperty(identifier)]);
-    return publish(topic, properties, content.payload, flags, id);
+    const properties = withOwn(headersToProperties(content.headers, remainingS), alias, identifier);
+    return publish(alias > 0 ? NO_TOPIC : topic, properties, content.payload, flags, id);
+  }
+
+  /**
+   * MQTT 5, with a topic alias [MQTT-3.3.2-8]: above zero the client knows it, and the topic name is left out; below zero
+   * this packet sets it. Subscribers of one topic often have one alias for it, so the last such packet is kept.
+   */
+  encodeAliased(message: Message, identifier: number, alias: number): Buffer | null {
+    if (message !== this.#message) this.#begin(message);
+    if (this.#topic === null) return null;
+    if (identifier === 0 && alias === this.#alias && this.#aliased !== null) return this.#aliased;
+    this.#properties ??= headersToProperties(message.headers);
+    const packet = publish(
+      alias > 0 ? NO_TOPIC : this.#topic,
+      withOwn(this.#properties, alias, identifier),
+      message.payload,
+    );
+    if (identifier > 0) return packet;
+    this.#alias = alias;
+    this.#aliased = packet;
+    return packet;
   }
 
   /** With the retain flag, for Retain As Published; not remembered, because bridges ask for it and hardly anybody else. */
@@ -108,7 +133,16 @@ export class PublishEncoder {
     this.#version5 = null;
     this.#identified4 = null;
     this.#identified5 = null;
+    this.#aliased = null;
   }
+}
+
+/** With the properties of one connection behind those of the message. */
+function withOwn(properties: Buffer, alias: number, identifier: number): Buffer {
+  const parts = [properties];
+  if (alias !== 0) parts.push(topicAliasProperty(Math.abs(alias)));
+  if (identifier > 0) parts.push(subscriptionIdentifierProperty(identifier));
+  return Buffer.concat(parts);
 }
 
 /** What stands behind the packet identifier. */

@@ -24,6 +24,7 @@ export const reason = {
   quotaExceeded: 0x97,
   retainNotSupported: 0x9a,
   qosNotSupported: 0x9b,
+  connectionRateExceeded: 0x9f,
 } as const;
 
 /** Return codes of a CONNACK of MQTT 3.1.1 [MQTT-3.2.2.3]; the other causes close without an answer. */

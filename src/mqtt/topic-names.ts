@@ -40,11 +40,13 @@ const HASH = 0x23;
 /** Topic names to subjects and back, remembered: a sensor uses the same few for years. */
 export class TopicNames implements TopicReader {
   readonly #levelsMax: number;
+  readonly #bytesMax: number;
   readonly #names = new Map<string, TopicName>();
   readonly #topics = new Map<string, Buffer | null>();
 
-  constructor(levelsMax: number) {
+  constructor(levelsMax: number, bytesMax: number = SUBJECT_BYTES_MAX) {
     this.#levelsMax = levelsMax;
+    this.#bytesMax = bytesMax;
   }
 
   read(bytes: Buffer, start: number, end: number): TopicName {
@@ -74,6 +76,10 @@ export class TopicNames implements TopicReader {
         return { ...refused(reason.notAuthorized, why), wanted: topicToSubject(bytes.toString('utf8')) };
       }
       return refused(reason.notAuthorized, 'topics that begin with $ are for the server itself');
+    }
+    if (bytes.length > this.#bytesMax) {
+      const why = `the topic name has ${bytes.length} bytes and ${this.#bytesMax} are allowed (mqtt.topic_bytes_max)`;
+      return refused(reason.topicNameInvalid, why);
     }
     const topic = bytes.toString('utf8');
     const levels = levelsOf(topic);

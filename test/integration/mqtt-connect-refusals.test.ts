@@ -131,3 +131,19 @@ test('a client identifier beyond the bound is refused', async (t) => {
   // Twenty-three letters and digits must do everywhere. [MQTT-3.1.3-5]
   await edge.connect(4, 'abcdefghijklmnopqrstuvw');
 });
+
+test('a client that comes too fast is told so, and the counter tells it', async (t) => {
+  const edge = await startEdge(t, { connectsPerS: 0.2 });
+  // Ten seconds' worth: two.
+  await edge.connect(5, 'one');
+  await edge.connect(4, 'two');
+  const five = await edge.open('five');
+  five.send(connectPacket({ version: 5, clientId: 'five' }));
+  assert.equal((await five.connAck()).reasonCode, 0x9f);
+  await five.expectClosed();
+  const four = await edge.open('four');
+  four.send(connectPacket({ version: 4, clientId: 'four' }));
+  await four.expect(Buffer.of(0x20, 2, 0, 3));
+  await four.expectClosed();
+  assert.equal(edge.counter('connectsTooFast'), 2);
+});

@@ -11,6 +11,8 @@ import {
   publishPacket,
   raw,
   readProperties,
+  subackPacket,
+  subscribePacket,
   u16,
   u32,
 } from '../support/mqtt-packets.ts';
@@ -133,6 +135,22 @@ test('a topic with more levels than the bound is refused', async (t) => {
     ['a.b.c'],
   );
   await edge.expectServing();
+});
+
+test('a topic with more bytes than the bound is refused', async (t) => {
+  const edge = await startEdge(t, { topicBytesMax: 20 });
+  const wire = await edge.connect(5, 'five');
+  wire.send(publishPacket({ version: 5, topic: 'a'.repeat(20), id: 1 }));
+  await wire.expect(pubackPacket(1));
+  wire.send(publishPacket({ version: 5, topic: 'a'.repeat(21), id: 2 }));
+  assert.equal((await refusal(wire, 2)).reasonCode, 0x90);
+  wire.send(
+    subscribePacket(5, 3, [
+      ['ä'.repeat(10), 0],
+      ['ä'.repeat(11), 0],
+    ]),
+  );
+  await wire.expect(subackPacket(5, 3, 0, 0x8f));
 });
 
 test('no reason string for a client that asked for none [MQTT-3.1.2-29]', async (t) => {
