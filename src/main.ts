@@ -1,20 +1,8 @@
 #!/usr/bin/env node
-import { type Command, EXIT_USAGE } from './cli/command.ts';
+import { EXIT_USAGE } from './cli/command.ts';
+import { commands } from './cli/commands.ts';
 import { useSmallMemory } from './cli/small-memory.ts';
 
-/** Loaded when asked for: `petiole check` need not carry a broker. */
-const commands = new Map<string, () => Promise<Command>>([
-  ['run', async () => (await import('./cli/run.ts')).run],
-  ['check', async () => (await import('./cli/check.ts')).check],
-  ['status', async () => (await import('./cli/status.ts')).status],
-  ['drain', async () => (await import('./cli/drain.ts')).drain],
-  ['user', async () => (await import('./cli/user.ts')).user],
-  ['tail', async () => (await import('./cli/tail.ts')).tail],
-  ['pub', async () => (await import('./cli/pub.ts')).pub],
-  ['request', async () => (await import('./cli/pub.ts')).request],
-  ['doctor', async () => (await import('./cli/doctor.ts')).doctor],
-  ['version', async () => (await import('./cli/version.ts')).version],
-]);
 /** Habits from other programs. */
 const aliases = new Map([
   ['--help', 'help'],

@@ -80,6 +80,13 @@ sed 's#^  data: \./data#  data: /var/lib/petiole#' deploy/petiole.example.yaml >
 chmod 640 "$root/etc/petiole/petiole.yaml"
 install -m 644 README.md "$root/usr/share/doc/petiole/README.md"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/petiole/changelog.gz"
+mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions"
+for text in manual 'completion bash'; do
+  # shellcheck disable=SC2086
+  PATH=$PWD/node_modules/.bin:$PATH node dist/main.js $text > "$stage/${text%% *}"
+done
+gzip -9nc "$stage/manual" > "$root/usr/share/man/man1/petiole.1.gz"
+install -m 644 "$stage/completion" "$root/usr/share/bash-completion/completions/petiole"
 # Ours, and the licences of everything that comes along.
 {
   cat LICENSE

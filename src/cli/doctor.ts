@@ -10,8 +10,8 @@ import { clock, disk, type Finding, hub, listening, type Place, power } from './
 const usage = `Usage: petiole doctor [--config FILE] [--json]
 
 Tries everything that the box needs, one after the other, and says what is wrong and how to mend it: the configuration,
-the clock, the disk (room, and how long an fsync takes), the addresses to listen on, the way to the hub (name, port, TLS,
-sign-in), the stream of each lane and the power supply. A running box is not disturbed.
+the clock, the disk (room, and how long an fsync takes), the addresses to listen on, the way to the hub (name, port,
+TLS, sign-in), the stream of each lane and the power supply. A running box is not disturbed.
 
   --config FILE  the configuration (default: as petiole run finds it)
   --json         one JSON array: name, verdict (good, warning, bad or unknown), message, cure

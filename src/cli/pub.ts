@@ -13,7 +13,7 @@ Publishes one message: a NATS subject ("line3.temp") or, with a "/", an MQTT top
 read from stdin.
 
   --header NAME=VALUE   as often as needed
-  --receipt             wait until the box has it on its disk, and print the answer; only for subjects that are in a lane
+  --receipt             wait until the box has it on its disk, and print the answer: for subjects of a lane only
   --timeout MS          how long to wait for that (default: ${DEFAULT_TIMEOUT_MS})
 ${connectionUsage}
 

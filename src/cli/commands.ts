@@ -1,0 +1,17 @@
+import type { Command } from './command.ts';
+
+/** Loaded when asked for: `petiole check` need not carry a broker. */
+export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ['run', async () => (await import('./run.ts')).run],
+  ['check', async () => (await import('./check.ts')).check],
+  ['status', async () => (await import('./status.ts')).status],
+  ['drain', async () => (await import('./drain.ts')).drain],
+  ['user', async () => (await import('./user.ts')).user],
+  ['tail', async () => (await import('./tail.ts')).tail],
+  ['pub', async () => (await import('./pub.ts')).pub],
+  ['request', async () => (await import('./pub.ts')).request],
+  ['doctor', async () => (await import('./doctor.ts')).doctor],
+  ['completion', async () => (await import('./completion.ts')).completion],
+  ['manual', async () => (await import('./manual.ts')).manual],
+  ['version', async () => (await import('./version.ts')).version],
+]);
