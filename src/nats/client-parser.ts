@@ -163,7 +163,8 @@ export class ClientParser {
     else if (length === 4 && isVerb(line, from, 'ping')) this.#to.ping();
     else if (length === 4 && isVerb(line, from, 'pong')) this.#to.pong();
     else if (length === 7 && isVerb(line, from, 'connect')) this.#to.connect(line.toString('utf8', verbEnd, end));
-    else throw fault.unknownOperation();
+    // As a server takes it from anybody, to no effect.
+    else if (!(length === 3 && isVerb(line, from, '+ok'))) throw fault.unknownOperation();
   }
 
   /** `PUB subject [reply] size`, `HPUB subject [reply] header-size total-size`. */

@@ -13,6 +13,7 @@ import { ClientPermits } from './client-permits.ts';
 import { ClientPublisher } from './client-publisher.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
 
+const DOLLAR = 0x24;
 const USER_INFO = '$SYS.REQ.USER.INFO';
 /** Plumbing between servers. A publish to `_GR_.` is an answer to a request from another cluster, and may pass. */
 const RESERVED_TO_PUBLISH = ['$LDS.', '$GR.'];
@@ -149,32 +150,40 @@ export class ClientSession implements ClientOperations {
     const { context } = this.#connection;
     this.messagesIn++;
     context.counters.messagesIn++;
-    const { verbose, pedantic } = this.#options;
     if (headers.length > 0) {
       if (!this.#options.headers) throw new ClientFault('message headers not supported');
       if (!isHeaderBlock(headers)) throw fault.unknownOperation();
     }
-    if (verbose) this.#ok();
-    if (!isSubject(subject)) {
-      this.#complain('Invalid Publish Subject');
+    // A filter in the subject of a consumer's creation is meant literally.
+    const isLegal = isSubject(subject);
+    if (!isLegal || (this.#options.pedantic && hasWildcard(subject))) this.#complain('Invalid Publish Subject');
+    const violation = this.#violationOf(subject, reply);
+    if (violation !== null) {
+      this.#violate(violation);
       return;
     }
-    // A filter in the subject of a consumer's creation is meant literally.
-    if (pedantic && hasWildcard(subject)) this.#complain('Invalid Publish Subject');
-    if (startsWithAny(subject, RESERVED_TO_PUBLISH)) {
-      this.#complain(`Permissions Violation for Publish to "${subject}"`);
-    } else if (reply !== '' && startsWithAny(reply, RESERVED_REPLIES)) {
-      this.#complain(`Permissions Violation for Publish with Reply of "${reply}"`);
-    } else if (subject === USER_INFO && reply !== '') {
-      // To everybody: it tells nothing but what concerns the client.
+    this.#ok();
+    if (!isLegal) return;
+    const receivedAtMs = this.#connection.nowMs;
+    if (subject === USER_INFO && reply !== '') {
       const { id, name } = context.server;
       this.#answer(reply, NO_HEADERS, userInfo(id, name, this.user));
-    } else if (this.#permits !== null && !this.#permits.mayPublish(subject)) {
-      this.#violate(`Permissions Violation for Publish to "${subject}"`);
     } else {
-      const receivedAtMs = this.#connection.nowMs;
       this.#publisher.publish({ subject, reply, headers, payload, receivedAtMs, origin: this.party });
     }
+  }
+
+  #violationOf(subject: string, reply: string): string | null {
+    const first = subject.charCodeAt(0);
+    if (reply !== '' && startsWithAny(reply, RESERVED_REPLIES)) {
+      return `Permissions Violation for Publish with Reply of "${reply}"`;
+    }
+    if (first === DOLLAR && startsWithAny(subject, RESERVED_TO_PUBLISH)) {
+      return `Permissions Violation for Publish to "${subject}"`;
+    }
+    // To be told of oneself is everybody's right.
+    if (this.#permits === null || subject === USER_INFO || this.#permits.mayPublish(subject)) return null;
+    return `Permissions Violation for Publish to "${subject}"`;
   }
 
   subscribe(filter: string, queue: string, sid: string): void {
