@@ -75,7 +75,7 @@ export class Gateway implements Service {
   constructor(config: Config, log: Log) {
     this.#config = config;
     this.#log = log;
-    const lanes = lanesOf(config);
+    const lanes = lanesOf(config).map((lane) => ({ ...lane, compress: config.journal.compress }));
     this.#rules = lanes.map(({ name, subjects, full, bytesMax }) => {
       const { priority } = this.#laneUp(name);
       return { name, subjects, priority, full, bytesMax };

@@ -166,6 +166,8 @@ const status = field.map({
 const journal = field.map({
   /** Free space that the disk always keeps, so that the box can still boot, log and update: an update's worth. */
   reserve: v.optional(field.size('1MiB', '1TiB'), '64MiB'),
+  /** Deflates what is stored where that pays. Off until the release before can read it, so that an update can go back. */
+  compress: v.optional(field.yesOrNo(), false),
 });
 
 const lane = field.map({
@@ -390,7 +392,7 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       ...status.listen,
       anonymous: status.anonymous ?? isLoopback(status.listen.host),
     },
-    journal: { reserveBytes: journal.reserve },
+    journal: { reserveBytes: journal.reserve, compress: journal.compress },
     lanes: lanes.map((lane) => ({
       name: lane.name,
       subjects: lane.subjects,

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
+import { type Stored, unpack } from './codec.ts';
 import type { Span } from './doubt-window.ts';
 
 /**
@@ -34,7 +35,7 @@ export class BatchTable {
   readonly #last: Database.Statement<[number, number], { id: number; count: number }>;
 
   constructor(db: Database.Database) {
-    this.#insert = db.prepare('INSERT INTO batch (id, count, newest_ms, crc, codec, data) VALUES (?, ?, ?, ?, 0, ?)');
+    this.#insert = db.prepare('INSERT INTO batch (id, count, newest_ms, crc, codec, data) VALUES (?, ?, ?, ?, ?, ?)');
     this.#next = db.prepare(
       'SELECT id, count, newest_ms, length(data) AS size FROM batch WHERE id > ? AND id < ? ORDER BY id LIMIT 1',
     );
@@ -50,8 +51,8 @@ export class BatchTable {
     this.#last = db.prepare('SELECT id, count FROM batch WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1');
   }
 
-  insert(lane: number, first: number, count: number, newestMs: number, data: Buffer): void {
-    this.#insert.run(lane * LANE_STRIDE + first, count, newestMs, crc32(data), data);
+  insert(lane: number, first: number, count: number, newestMs: number, { codec, data }: Stored): void {
+    this.#insert.run(lane * LANE_STRIDE + first, count, newestMs, crc32(data), codec, data);
   }
 
   /** The oldest batch that begins behind `after`. */
@@ -77,7 +78,7 @@ export class BatchTable {
   /** The records of a batch; null where they are not what was written, or are gone. */
   read(lane: number, first: number): Buffer | null {
     const row = this.#blob.get(lane * LANE_STRIDE + first);
-    return row && row.codec === 0 && crc32(row.data) === row.crc ? row.data : null;
+    return row && crc32(row.data) === row.crc ? unpack(row.codec, row.data) : null;
   }
 
   delete(lane: number, first: number): void {

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { Deflater } from './codec.ts';
 import { DoubtWindow } from './doubt-window.ts';
 import type { LaneSettings, Position } from './protocol.ts';
 
@@ -16,6 +17,8 @@ export interface Lane {
   oldestFirst: number;
   oldestMs: number;
   doubt: DoubtWindow;
+  /** Null where batches are stored as they are. */
+  deflater: Deflater | null;
   evicted: number;
   expired: number;
   refused: number;
@@ -64,7 +67,8 @@ export class LaneTable {
     const { last_sequence: lastSequence, cursor, evicted, expired, refused } = row;
     const doubt = new DoubtWindow(cursor, settings.bytesMax);
     const empty = { records: 0, bytes: 0, oldestFirst: 0, oldestMs: 0 };
-    return { id, settings, lastSequence, cursor, ...empty, doubt, evicted, expired, refused };
+    const deflater = settings.compress ? new Deflater() : null;
+    return { id, settings, lastSequence, cursor, ...empty, doubt, deflater, evicted, expired, refused };
   }
 
   /** The counters also keep the last sequence when every batch is gone. */

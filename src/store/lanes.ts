@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type Database from 'better-sqlite3';
 import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
+import { Codec } from './codec.ts';
 import type { Span } from './doubt-window.ts';
 import { type Lane, LaneTable } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
@@ -96,7 +97,9 @@ export class Lanes {
 
   append(batch: CommitBatch): BatchResult {
     const lane = this.#lane(batch.lane);
-    const need = batch.length + ROW_BYTES;
+    const plain = batch.buffer.subarray(0, batch.length);
+    const stored = lane.deflater?.pack(plain) ?? { codec: Codec.plain, data: plain };
+    const need = stored.data.length + ROW_BYTES;
     const full = this.#makeRoom(lane, need);
     if (full) {
       lane.refused += batch.count;
@@ -105,9 +108,8 @@ export class Lanes {
       return { first: 0, failure: full, handed: false };
     }
     const first = lane.lastSequence + 1;
-    const handed = batch.reader > 0 && this.#hand(lane, { first, count: batch.count, bytes: batch.length });
-    const data = batch.buffer.subarray(0, batch.length);
-    this.#batches.insert(lane.id, first, batch.count, batch.newestMs, data);
+    const handed = batch.reader > 0 && this.#hand(lane, { first, count: batch.count, bytes: stored.data.length });
+    this.#batches.insert(lane.id, first, batch.count, batch.newestMs, stored);
     lane.lastSequence += batch.count;
     lane.records += batch.count;
     lane.bytes += need;
@@ -225,7 +227,8 @@ export class Lanes {
         this.#table.save(lane);
         continue;
       }
-      bytes += batch.bytes;
+      // As they lie in memory: deflated ones are far larger there.
+      bytes += data.length;
       blobs.push({ first: batch.first, count: batch.count, bytes: data });
     }
     return { blobs, end: lane.lastSequence };

@@ -7,6 +7,8 @@ export interface LaneSettings {
   /** 0: records do not expire. */
   readonly ageMaxMs: number;
   readonly full: 'refuse' | 'drop-oldest';
+  /** Deflates batches where that pays. Release 0.1.0 can't read them. */
+  readonly compress?: boolean;
 }
 
 /** Bounds of the retained messages, in memory and so on the disk. */

@@ -52,7 +52,7 @@ test('an empty file gives the safe defaults', (t) => {
         duplicateWindowMs: 120_000,
       },
       status: { host: '127.0.0.1', port: 8080, anonymous: true },
-      journal: { reserveBytes: 64 * MiB },
+      journal: { reserveBytes: 64 * MiB, compress: false },
       lanes: [
         {
           name: 'default',
@@ -106,7 +106,7 @@ nats:
   ping_interval: 4s
   duplicate_window: 5s
 status: { listen: LocalHost:81, anonymous: true }
-journal: { reserve: 1GB }
+journal: { reserve: 1GB, compress: true }
 lanes:
   - { name: alarms, subjects: ["*.alarm.>", "$KV.b.>"], priority: 1, full: refuse, max_bytes: 64 MiB, max_age: 30d, replies: pass, stream: { name: ALARMS, own: true } }
   - { name: rest, subjects: [">"], drain: live-first, stream: { name: REST } }
@@ -182,7 +182,7 @@ upstream:
       duplicateWindowMs: 5000,
     },
     status: { host: 'localhost', port: 81, anonymous: true },
-    journal: { reserveBytes: 1e9 },
+    journal: { reserveBytes: 1e9, compress: true },
     lanes: [
       {
         name: 'alarms',
