@@ -3,7 +3,8 @@
  *
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
- *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, drain, end-to-end (may be given again)
+ *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, drain, end-to-end, fan-out-0, fan-out-1, connections,
+ *                  retained (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
  *   --strict       exit 1 also where a figure misses what it must reach
@@ -17,7 +18,9 @@ import { parseArgs } from 'node:util';
 import { findNewerNatsServer, versionOf } from '../support/newer-nats-server.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
 import { boxContender, type Procedure } from './box-contender.ts';
+import { brokers } from './brokers.ts';
 import type { Contender } from './contender.ts';
+import { connections, fanOut, retained } from './mqtt-phases.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
 import { backlog, endToEnd, type Ground, ingest, lone } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
@@ -182,6 +185,53 @@ async function runEndToEnd(): Promise<void> {
   judge(section, BOX, result.report);
 }
 
+/** Deliveries of live messages, beside mosquitto and aedes. */
+async function runFanOut(qos: 0 | 1, subscribers: number, messages: number): Promise<void> {
+  const count = Math.max(20, Math.round(messages * scale));
+  const section = `fan-out-${qos}: 1 publisher, ${subscribers} subscribers, QoS ${qos}, 128 bytes, ${count} messages`;
+  const rate = 'deliveries/s';
+  for (const broker of brokers(!options['without-box'], options.peers)) {
+    await attempt(`fan-out-${qos} ${broker.name}`, async () => {
+      const result = await fanOut(cache, broker, { subscribers, messages: count, qos });
+      sheet.set(section, rate, broker.name, result.deliveriesPerS);
+      sheet.set(section, 'CPU s per 100,000', broker.name, result.cpuSPer100k, { digits: 2 });
+    });
+  }
+  for (const [peer, atLeast] of [
+    ['mosquitto', 0.5],
+    ['aedes', 1],
+  ] as const) {
+    const ratio = (sheet.get(section, rate, BOX) ?? Number.NaN) / (sheet.get(section, rate, peer) ?? Number.NaN);
+    if (!Number.isNaN(ratio)) sheet.set(section, `of ${peer}'s`, BOX, ratio, { digits: 2, atLeast });
+  }
+}
+
+async function runConnections(): Promise<void> {
+  const count = options.quick ? 200 : 5_000;
+  const section = `connections: ${count} idle ones, 100 handshakes at a time`;
+  for (const broker of brokers(!options['without-box'], options.peers)) {
+    await attempt(`connections ${broker.name}`, async () => {
+      const result = await connections(cache, broker, count);
+      sheet.set(section, 'connects/s', broker.name, result.connectsPerS, { atLeast: 1_000 });
+      sheet.set(section, 'memory of each, KiB', broker.name, result.kibEach, { digits: 1, atMost: 12 });
+    });
+  }
+}
+
+async function runRetained(): Promise<void> {
+  const count = options.quick ? 2_000 : 100_000;
+  const section = `retained: ${count} messages of 128 bytes, one subscriber to all`;
+  for (const broker of brokers(!options['without-box'], options.peers)) {
+    await attempt(`retained ${broker.name}`, async () => {
+      const result = await retained(cache, broker, count);
+      sheet.set(section, 'start-up, ms', broker.name, result.startMs, { atMost: 3_000 });
+      sheet.set(section, 'until all have come, ms', broker.name, result.streamMs);
+      sheet.set(section, 'longest wait of another client, ms', broker.name, result.stallMs, { digits: 1, atMost: 50 });
+      sheet.set(section, 'memory, MiB', broker.name, result.residentMiB, { digits: 1 });
+    });
+  }
+}
+
 for (const phase of ingestPhases) if (wanted(phase.phase)) await runIngest(phase);
 if (wanted('lone')) await runLone();
 if (!options['without-box']) {
@@ -190,6 +240,10 @@ if (!options['without-box']) {
       await attempt(`drain ${procedure}`, () => runDrain(procedure));
   if (wanted('end-to-end')) await attempt('end-to-end', runEndToEnd);
 }
+if (wanted('fan-out-0')) await runFanOut(0, 500, 2_000);
+if (wanted('fan-out-1')) await runFanOut(1, 100, 5_000);
+if (wanted('connections')) await runConnections();
+if (wanted('retained')) await runRetained();
 
 console.log(`${sheet}\n`);
 for (const { name, receipt } of contenders) console.log(`PUBACK of ${name} means: ${receipt}`);

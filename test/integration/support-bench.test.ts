@@ -21,3 +21,19 @@ test('the benchmark runs in small, and finds every message at the hub', async (t
     assert.equal(rows.duplicated?.petiole, 0);
   }
 });
+
+test('the benchmark of the broker runs in small: fan-out, connections, retained messages', async (t) => {
+  const file = join(tempDir(t, 'bench'), 'figures.json');
+  const phases = ['fan-out-0', 'fan-out-1', 'connections', 'retained'];
+  const args = ['--quick', '--no-peers', ...phases.flatMap((phase) => ['--only', phase]), '--json', file];
+  const bench = new Child(process.execPath, [join(import.meta.dirname, '../bench/bench.ts'), ...args]);
+  t.after(() => bench.kill());
+  const { code } = await bench.exited;
+  assert.equal(code, 0, bench.lines.join('\n'));
+  const figures = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, { petiole?: number }>>;
+  assert.equal(Object.keys(figures).length, phases.length);
+  for (const rows of Object.values(figures)) {
+    const first = Object.values(rows)[0];
+    assert.ok((first?.petiole ?? 0) > 0);
+  }
+});
