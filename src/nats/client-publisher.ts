@@ -3,7 +3,6 @@ import { type Message, NO_HEADERS, type Party } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { ClientContext } from './client-context.ts';
 import type { Known } from './duplicate-window.ts';
-import { isAlwaysWanted } from './permissions.ts';
 import { type ApiError, failureOf, IN_PROCESS, pubAck, pubAckError, refusalOf } from './puback-json.ts';
 
 /** Messages of one client that wait for their commit: more than any client's window of asynchronous publishes. */
@@ -12,7 +11,11 @@ const WAITING_MAX = 4096;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
 const BOX: Party = { kind: 'box', name: 'nats' };
+const DOLLAR = 0x24;
 const MSG_ID = 'Nats-Msg-Id';
+
+/** JetStream's API (of any domain), its acknowledgements, buckets and object stores: the box has none of its own. */
+const AT_HUB_ONLY = ['$JS.', '$KV.', '$OBJ.'];
 
 /** A publish that somebody waits for. */
 interface Slot {
@@ -75,7 +78,7 @@ export class ClientPublisher implements Receipt {
     const reached = router.publish(message, this, -1 - bytes);
     if (reply === '') this.#checkPause();
     // What only JetStream at the hub answers has no other responder, whoever listens to everything.
-    else if (reached === 0 || (isAlwaysWanted(subject) && !hub()?.up)) this.#peer.noResponders(reply);
+    else if (reached === 0 || (isAtHubOnly(subject) && !hub()?.up)) this.#peer.noResponders(reply);
   }
 
   #keep(message: Message, lane: number, bytes: number): void {
@@ -185,4 +188,8 @@ export class ClientPublisher implements Receipt {
     this.#isPaused = true;
     this.#peer.pause();
   }
+}
+
+function isAtHubOnly(subject: string): boolean {
+  return subject.charCodeAt(0) === DOLLAR && AT_HUB_ONLY.some((prefix) => subject.startsWith(prefix));
 }
