@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Config } from './config/schema.ts';
 import { Authenticator } from './core/authenticator.ts';
+import { describeError } from './core/errors.ts';
 import type { Log } from './core/log.ts';
 import type { Message, Party } from './core/message.ts';
 import { Router, type Upstream } from './core/router.ts';
@@ -23,6 +24,7 @@ import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
+import type { Commands } from './upstream/commands.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
 import type { HubStreams } from './upstream/streams.ts';
@@ -44,6 +46,7 @@ interface Address {
 const NO_NATS: ClientPortStatus = { listeners: [], note: '', counters: {}, clients: [] };
 
 const HUB: Party = { kind: 'hub', name: 'hub' };
+const BOX: Party = { kind: 'box', name: 'petiole' };
 
 export const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 
@@ -70,6 +73,7 @@ export class Gateway implements Service {
   #link: LeafLink | null = null;
   #forwarder: Forwarder | null = null;
   #streams: HubStreams | null = null;
+  #commands: Commands | null = null;
   #sampling: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Log) {
@@ -164,6 +168,7 @@ export class Gateway implements Service {
     await this.#announcer.stop();
     await this.#nats?.stop();
     await this.#mqtt.stop();
+    await this.#commands?.stop();
     await this.#forwarder?.stop();
     await this.#link?.stop();
     await this.#journal.stop();
@@ -181,13 +186,38 @@ export class Gateway implements Service {
 
   /** The journal as the router sees it: what is never to leave the box is in no lane, where it would wait for ever. */
   #keptForHub(): Pick<Journal, 'laneOf' | 'append'> {
-    const denied = this.#config.upstream?.denyExports ?? [];
+    const denied = this.#barred(this.#config.upstream?.denyExports ?? []);
     if (denied.length === 0) return this.#journal;
     return {
       laneOf: (message) =>
         denied.some((filter) => matches(filter, message.subject)) ? -1 : this.#journal.laneOf(message),
       append: (...parts) => this.#journal.append(...parts),
     };
+  }
+
+  /** Subjects that do not pass the link live: the given ones, and commands, which come from their stream alone. */
+  #barred(filters: readonly string[]): string[] {
+    return [...filters, ...(this.#config.upstream?.commands ?? []).map(({ filter }) => filter)];
+  }
+
+  /**
+   * For dead commands: kept where a lane names the subject, else live. A lane on everything does not count: without a
+   * stream for this one subject it would wait for ever, and all its records with it. Resolves once it is done.
+   */
+  #publish(subject: string, headers: Buffer, payload: Buffer): Promise<void> {
+    const message: Message = { subject, reply: '', headers, payload, receivedAtMs: Date.now(), origin: BOX };
+    const isNamed = this.#config.lanes.some(({ subjects }) =>
+      subjects.some((one) => one !== '>' && matches(one, subject)),
+    );
+    if (!isNamed) {
+      const served = this.#router.servedQueues(subject);
+      this.#router.deliver(message, served);
+      this.#link?.publish(subject, '', headers, payload, served);
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      this.#router.publish(message, { accepted: () => resolve(), refused: (_token, error) => reject(error) });
+    });
   }
 
   /** The link and what sends through it; the lanes are known once the journal has been opened. */
@@ -202,11 +232,32 @@ export class Gateway implements Service {
     const inboxPrefix = `_INBOX.${gateway.name}.${randomBytes(6).toString('hex')}`;
     const log = this.#log.child({ part: 'upstream' });
     const link = new LeafLink(
-      { ...upstream, name: gateway.name, serverId: serverId(gateway.name), inboxPrefix },
+      {
+        ...upstream,
+        name: gateway.name,
+        serverId: serverId(gateway.name),
+        inboxPrefix,
+        denyImports: this.#barred(upstream.denyImports),
+        denyExports: this.#barred(upstream.denyExports),
+      },
       this.#leafListener(),
       log,
     );
     this.#link = link;
+    if (upstream.commands.length > 0) {
+      const { Commands } = await import('./upstream/commands.ts');
+      const ports = {
+        hub: link,
+        deliver: (subject: string, headers: Buffer, payload: Buffer) => {
+          const message: Message = { subject, reply: '', headers, payload, receivedAtMs: Date.now(), origin: HUB };
+          return this.#router.deliver(message, this.#router.servedQueues(subject));
+        },
+        publish: (subject: string, headers: Buffer, payload: Buffer) => this.#publish(subject, headers, payload),
+        mark: (name: string) => this.#journal.mark(name),
+        setMark: (name: string, value: string) => this.#journal.setMark(name, value),
+      };
+      this.#commands = new Commands(upstream.commands, ports, inboxPrefix, log);
+    }
     const { window, ackTimeoutMs, limit, drain } = upstream;
     const lanes = this.#journal.laneNames.map((name, index) => ({ index, ...this.#laneUp(name) }));
     this.#streams = new HubStreams(upstream.streams, this.#config.lanes, link, log);
@@ -255,7 +306,9 @@ export class Gateway implements Service {
         this.#journal.linked = true;
         const looked = this.#streams?.linkUp();
         const send = (): void => {
-          if (this.#link?.up && this.#link.epoch === epoch) this.#forwarder?.linkUp(hub);
+          if (!this.#link?.up || this.#link.epoch !== epoch) return;
+          this.#forwarder?.linkUp(hub);
+          this.#commands?.linkUp();
         };
         // A stream that the box is about to make is no reason for a lane to complain.
         if (this.#config.upstream?.streams.length) void looked?.then(send);
@@ -264,13 +317,17 @@ export class Gateway implements Service {
       down: () => {
         this.#journal.linked = false;
         this.#streams?.linkDown();
+        this.#commands?.linkDown();
         this.#forwarder?.linkDown();
       },
       message: (subject, reply, headers, payload, queues, shownAs) => {
         const message: Message = { subject, reply, headers, payload, receivedAtMs: Date.now(), origin: HUB };
         this.#router.deliver(shownAs === subject ? message : { ...message, shownAs }, queues);
       },
-      inbox: (token, headers, payload) => this.#forwarder?.answer(token, headers, payload),
+      inbox: (token, headers, payload, reply, shownAs) => {
+        if (token.startsWith('c.')) this.#commands?.take(token, headers, payload, reply, shownAs);
+        else this.#forwarder?.answer(token, headers, payload);
+      },
       interestChanged: () => this.#forwarder?.hubChanged(),
       drained: () => this.#forwarder?.drained(),
     };
@@ -280,7 +337,10 @@ export class Gateway implements Service {
     const link = this.#link;
     if (!link) return null;
     return {
-      interest: (filter, queue, members) => link.interest(filter, queue, members),
+      interest: (filter, queue, members) => {
+        link.interest(filter, queue, members);
+        if (members > 0) this.#commands?.interestChanged();
+      },
       send: ({ subject, reply, headers, payload }, served) =>
         link.publish(subject, reply, headers, payload, served) === 'sent',
     };
@@ -308,6 +368,8 @@ export class Gateway implements Service {
       reserveBytes: journal.reserveBytes,
       up: this.#forwarder?.status() ?? null,
       streams: this.#streams?.status().map((stream) => ({ ...stream, notes: [...stream.notes] })) ?? [],
+      commands:
+        this.#commands?.status().map((one) => ({ ...one, reason: one.reason && describeError(one.reason) })) ?? [],
       rates: this.#rates,
       mqtt: this.#mqtt.status(),
       nats: this.#nats?.status() ?? NO_NATS,

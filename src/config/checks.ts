@@ -1,4 +1,4 @@
-import { covers, isSystemSubject } from '../core/subject.ts';
+import { covers, hasWildcard, isSystemSubject, matches } from '../core/subject.ts';
 import { type Address, collide, isLoopback } from './address.ts';
 import { type Path, pathText, quote, type Report } from './problems.ts';
 import { NATS_LISTEN } from './schema.ts';
@@ -260,8 +260,41 @@ function checkUpstream({ upstream }: Draft, refused: Refused, report: Report): v
       'add user',
     );
   }
+  checkCommands(upstream.commands ?? [], report);
   const cert = upstream.tls?.cert !== undefined || refused(at('tls', 'cert'));
   const key = upstream.tls?.key !== undefined || refused(at('tls', 'key'));
   if (cert && !key) report(at('tls', 'cert'), 'a certificate without its key', 'add key: the file of its private key');
   if (key && !cert) report(at('tls', 'key'), 'a private key without its certificate', 'add cert: its certificate');
+}
+
+type CommandsDraft = NonNullable<NonNullable<Draft['upstream']>['commands']>;
+
+function checkCommands(commands: CommandsDraft, report: Report): void {
+  const consumers = new Map<string, number>();
+  commands.forEach((entry, index) => {
+    const at = (key: string): Path => ['upstream', 'commands', index, key];
+    const { stream, filter, durable, dead_letter: deadLetter } = entry ?? {};
+    if (filter !== undefined && /^[*>](?:\.|$)/.test(filter)) {
+      const hint = 'name the first token: what it matches comes from the stream alone, and is not sent to the hub';
+      report(at('filter'), `${quote(filter)} is wider than commands can be`, hint);
+    }
+    if (deadLetter !== undefined && hasWildcard(deadLetter)) {
+      report(
+        at('dead_letter'),
+        `${quote(deadLetter)} has a wildcard`,
+        'write the one subject that dead commands go to',
+      );
+    } else if (deadLetter !== undefined && filter !== undefined && matches(filter, deadLetter)) {
+      report(
+        at('dead_letter'),
+        `${quote(deadLetter)} is a command itself`,
+        'choose a subject that the filter does not match',
+      );
+    }
+    const consumer = `${stream} ${durable}`;
+    const first = consumers.get(consumer);
+    if (first === undefined) consumers.set(consumer, index);
+    else
+      report(at('stream'), `its consumer is that of upstream.commands[${first}] too`, 'give each a durable of its own');
+  });
 }

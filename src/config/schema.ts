@@ -29,6 +29,8 @@ const DENIED_MAX = 256;
 const STREAMS_MAX = 32;
 /** A few for each day of a week. */
 const WINDOWS_MAX = 16;
+/** Each is a consumer at the hub. */
+const COMMANDS_MAX = 16;
 
 const gateway = field.map({
   /** Leaf server name and first part of every record id: two boxes of one hub must not share it. */
@@ -209,6 +211,22 @@ const hubStream = field.map({
   sync_always: v.optional(field.yesOrNo(), false),
 });
 
+/** Commands that wait at the hub while the box is away. */
+const commands = field.map({
+  stream: v.pipe(field.streamName(), v.metadata({ example: 'COMMANDS' })),
+  /** As the box names its subjects. They come down in no other way, and what is published here on them stays here. */
+  filter: v.pipe(field.subject(), v.metadata({ example: 'cmd.>' })),
+  /** Name of the consumer at the hub; without it `petiole-` and the gateway's name. */
+  durable: v.optional(field.name()),
+  /** An old command may be worse than none. 0: however old. */
+  ttl: v.optional(field.duration('0', '3650d'), '1d'),
+  /** How often the hub may have to send one: a fall of the link with the command in hand counts. */
+  deliveries_max: v.optional(field.count(1, 10_000), 100),
+  dead_letter: v.optional(field.subject()),
+  /** In hand at a time, those that wait for a subscriber included. */
+  window: v.optional(field.count(1, 1000), 100),
+});
+
 const upstream = field.map({
   urls: v.pipe(field.list(field.hubUrl(), 1, URLS_MAX), v.metadata({ example: ['tls://hub.example.com:7422'] })),
   user: v.optional(field.text()),
@@ -249,6 +267,7 @@ const upstream = field.map({
   deny_imports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
   deny_exports: v.optional(field.list(field.subject(), 0, DENIED_MAX), []),
   streams: v.optional(field.list(hubStream, 0, STREAMS_MAX), []),
+  commands: v.optional(field.list(commands, 0, COMMANDS_MAX), []),
   limit: v.optional(
     field.map({
       messages_per_second: v.optional(field.count(0, 10_000_000), 0),
@@ -437,6 +456,15 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
             full: stream.full,
             duplicateWindowMs: stream.duplicate_window,
             syncAlways: stream.sync_always,
+          })),
+          commands: upstream.commands.map((entry) => ({
+            stream: entry.stream,
+            filter: entry.filter,
+            durable: entry.durable ?? `petiole-${gateway.name}`,
+            ttlMs: entry.ttl,
+            deliveriesMax: entry.deliveries_max,
+            deadLetter: entry.dead_letter ?? `petiole.${gateway.name}.commands.dead`,
+            window: entry.window,
           })),
           limit: {
             messagesPerSecond: upstream.limit.messages_per_second,

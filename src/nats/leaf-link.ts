@@ -147,6 +147,11 @@ export class LeafLink implements Service {
     return isAllowed && this.#mayExport.allows(subject);
   }
 
+  /** A subject of the hub, as the box knows it. */
+  nameHere(subject: string): string {
+    return this.#mount.toBox(subject);
+  }
+
   /** A subject or a filter of the box, as the hub knows it. */
   nameAtHub(subject: string): string {
     return this.#mount.toHub(subject);
@@ -323,7 +328,10 @@ export class LeafLink implements Service {
     if (subject.startsWith(this.#inbox)) {
       const token = subject.slice(this.#inbox.length);
       if (token.startsWith('r.')) this.#requests.answer(token, headers, payload);
-      else this.#listener.inbox(token, headers, payload);
+      else {
+        const ack = reply === '' ? null : splitAckReply(reply);
+        this.#listener.inbox(token, headers, payload, ack?.reply ?? '', ack?.subject ?? '');
+      }
       return;
     }
     const here = this.#mount.toBox(subject);

@@ -66,8 +66,12 @@ export interface LeafListener {
     queues: readonly string[],
     shownAs: string,
   ): void;
-  /** A message on the box's own inbox; `token` is the subject after `${inboxPrefix}.`. The hot path of PubAcks. */
-  inbox(token: string, headers: Buffer, payload: Buffer): void;
+  /**
+   * A message on the box's own inbox; `token` is the subject after `${inboxPrefix}.`. The hot path of PubAcks. A
+   * consumer's message has its acknowledgement's subject as `reply`, and `shownAs` is its subject in the stream, as the hub
+   * names it; both are '' otherwise.
+   */
+  inbox(token: string, headers: Buffer, payload: Buffer, reply: string, shownAs: string): void;
   /** The hub's interest or permissions changed; at most once per tick. */
   interestChanged(): void;
   /** The output fell below its low mark after `writable` had been false. */

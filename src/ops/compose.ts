@@ -1,5 +1,6 @@
 import { forecast, RateMeter } from './rate.ts';
 import type {
+  CommandsFacts,
   Facts,
   Failure,
   GatewayFacts,
@@ -86,6 +87,7 @@ export interface Parts {
   /** Null without an upstream. */
   up: readonly LaneUpReport[] | null;
   streams: readonly StreamFacts[];
+  commands: readonly CommandsFacts[];
   rates: LaneRates;
   mqtt: MqttFacts;
   nats: NatsFacts;
@@ -122,6 +124,7 @@ export function compose(parts: Parts): Facts {
     link,
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
     streams: [...parts.streams],
+    commands: [...parts.commands],
     ledger: (store.store?.ledger ?? []).map(ledgerFacts),
     losses: losses(parts),
     store: {

@@ -29,7 +29,7 @@ const CURES: Record<LossReason, string> = {
 export function problems(facts: Facts): Problem[] {
   const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts), ...linkProblems(facts)];
   for (const lane of facts.lanes) found.push(...laneProblems(lane));
-  found.push(...streamProblems(facts), ...recentLosses(facts));
+  found.push(...streamProblems(facts), ...commandProblems(facts), ...recentLosses(facts));
   // Sorting is stable: the order of the data path stays within each severity.
   return found.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
 }
@@ -120,6 +120,15 @@ function streamProblems({ streams, link }: Facts): Problem[] {
       .filter(({ isAdvice }) => !isAdvice)
       .map((note) => ({ part: `stream ${name}`, severity: 'degraded' as const, ...failureOf(note), sinceMs: null })),
   );
+}
+
+function commandProblems({ commands }: Facts): Problem[] {
+  return commands
+    .filter(({ state }) => state === 'blocked')
+    .map(({ stream, reason }) => {
+      const failure = reason ?? { code: 'hub_error', message: 'Commands do not come down', hint: '' };
+      return { part: `commands ${stream}`, severity: 'degraded' as const, ...failureOf(failure), sinceMs: null };
+    });
 }
 
 function laneProblems(lane: LaneFacts): Problem[] {

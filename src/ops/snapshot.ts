@@ -10,6 +10,8 @@ export interface Snapshot {
   lanes: LaneFacts[];
   /** The hub's streams that the lanes write to, or that the configuration asks for. */
   streams: StreamFacts[];
+  /** Commands that come down from streams of the hub. */
+  commands: CommandsFacts[];
   /** What will not reach the hub, newest first. */
   ledger: LedgerFacts[];
   /** Messages lost since the store was made, by reason. */
@@ -126,6 +128,23 @@ export interface StreamFacts {
   replicas: number;
   /** What to do about it; advice: it works, and could be safer. */
   notes: (Failure & { isAdvice: boolean })[];
+}
+
+export interface CommandsFacts {
+  stream: string;
+  /** The consumer at the hub. */
+  durable: string;
+  filter: string;
+  /** synchronizing: what the hub has already sent comes again first, so that the order is kept. */
+  state: 'waiting-for-link' | 'synchronizing' | 'ready' | 'blocked';
+  reason: Failure | null;
+  /** In hand, for want of a subscriber or on their way. */
+  held: number;
+  /** At the hub, not delivered yet. */
+  pending: number;
+  /** Stream sequence of the newest one that came. */
+  lastSequence: number;
+  counters: Record<'delivered' | 'duplicates' | 'expired' | 'undeliverable', number>;
 }
 
 export const lossReasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;

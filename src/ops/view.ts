@@ -1,4 +1,4 @@
-import type { LinkState, Problem, Snapshot, StreamFacts } from './snapshot.ts';
+import type { CommandsFacts, LinkState, Problem, Snapshot, StreamFacts } from './snapshot.ts';
 import { lossReasons } from './snapshot.ts';
 import { summary } from './summary.ts';
 import { clientTable, LANE_COLUMNS, laneRow, ledgerTable, natsTable } from './view-rows.ts';
@@ -126,10 +126,17 @@ const STREAM_WORDS: Record<StreamFacts['state'], string> = {
   refused: 'Could not be made',
 };
 
+const COMMAND_WORDS: Record<CommandsFacts['state'], string> = {
+  'waiting-for-link': 'Waiting for the link',
+  synchronizing: 'Waiting for what the hub has out',
+  ready: 'Ready',
+  blocked: 'Blocked',
+};
+
 /** More would bury the rest of the card. */
 const STREAMS_SHOWN_MAX = 16;
 
-function linkCard({ link, streams, gateway }: Snapshot): Card {
+function linkCard({ link, streams, commands, gateway }: Snapshot): Card {
   const facts: Fact[] = [];
   const add = (label: string, value: string): void => {
     if (value !== '') facts.push({ label, value: printable(value, MESSAGE_CHARACTERS_MAX) });
@@ -157,6 +164,12 @@ function linkCard({ link, streams, gateway }: Snapshot): Card {
   for (const { name, state, replicas, notes } of streams.slice(0, STREAMS_SHOWN_MAX)) {
     const words = replicas > 0 ? `${STREAM_WORDS[state]}, ${counted(replicas, 'replica')}` : STREAM_WORDS[state];
     add(`Stream ${name}`, sentences(words, ...notes.map(({ message, hint }) => sentences(message, hint))));
+  }
+  for (const { stream, state, held, pending, counters } of commands) {
+    const { delivered, expired, undeliverable } = counters;
+    const dead = expired + undeliverable > 0 ? `, ${count(expired + undeliverable)} dead` : '';
+    const figures = `${count(delivered)} delivered, ${count(held)} in hand, ${count(pending)} at the hub${dead}`;
+    add(`Commands from ${stream}`, sentences(COMMAND_WORDS[state], figures));
   }
   // The error of a link that is up again is history; the log has it.
   if (link.lastError !== null && link.state !== 'up') {

@@ -71,6 +71,7 @@ export class Journal implements Service {
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
   readonly #writer: WriterThread;
   #epoch = '';
+  #marks = new Map<string, string>();
   #store: StoreState | null = null;
   #scheduled = false;
   #asking: (() => void)[] = [];
@@ -119,7 +120,8 @@ export class Journal implements Service {
     }, TURN_MS);
   }
 
-  #ready({ epoch, store, lanes, watermarks, retainedLeft, note }: Ready): void {
+  #ready({ epoch, store, lanes, watermarks, marks, retainedLeft, note }: Ready): void {
+    this.#marks = new Map(marks);
     this.#epoch = epoch;
     this.#store = store;
     this.#lanes = lanes;
@@ -129,6 +131,19 @@ export class Journal implements Service {
     this.retained?.leave(retainedLeft);
     const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
     this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
+  }
+
+  /** What `setMark` kept, also of an earlier run; null where there is none. */
+  mark(name: string): string | null {
+    return this.#marks.get(name) ?? null;
+  }
+
+  /** Keeps a small value (some KiB) for the next run. Resolves once it is on disk; rejects with store_failed or disk_full. */
+  async setMark(name: string, value: string): Promise<void> {
+    if (this.#stopping) throw new GatewayError('stopping', 'the box is stopping');
+    this.#marks.set(name, value);
+    const { failure } = await this.#writer.ask('marked', { kind: 'mark', name, value });
+    if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
   }
 
   laneOf(message: Message): number {
@@ -199,6 +214,7 @@ export class Journal implements Service {
         this.retained?.load(bufferOf(reply.chunk));
         return;
       case 'blobs':
+      case 'marked':
       case 'ready':
       case 'failed':
         assert.fail(`${reply.kind} goes to who asked`);

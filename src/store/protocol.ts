@@ -95,6 +95,8 @@ export type Request =
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
   /** The forwarder has forgotten what it read and had not sent; what it may have sent ends at `end`. */
   | { kind: 'release'; lane: number; end: number }
+  /** A small value that outlives the process, such as how far a consumer has come. Alone in its transaction. */
+  | { kind: 'mark'; id: number; name: string; value: string }
   | { kind: 'declare' }
   | { kind: 'state' }
   | { kind: 'stop'; watermarks: Watermark[] };
@@ -155,6 +157,7 @@ export type Reply =
       lanes: LaneState[];
       watermarks: Watermark[];
       store: StoreState;
+      marks: [name: string, value: string][];
       /** Retained messages that are beyond the limits and stay on the disk. */
       retainedLeft: number;
       /** What was wrong with the store that was found, '' when nothing. */
@@ -170,6 +173,7 @@ export type Reply =
       /** Nothing of this commit was kept, watermarks neither. */
       failure: StoreFailure | null;
     }
+  | { kind: 'marked'; id: number; failure: StoreFailure | null }
   /** Up to `end` the lane has nothing but these blobs. */
   | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
   | { kind: 'state'; lanes: LaneState[]; store: StoreState };

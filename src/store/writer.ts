@@ -7,6 +7,7 @@ import { openStore } from './database.ts';
 import { spaceOf } from './files.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
+import { allMarks, setMark } from './marks.ts';
 import type {
   BatchResult,
   CommitBatch,
@@ -86,6 +87,7 @@ class Writer {
       lanes: this.#lanes.state(),
       watermarks: this.#lanes.watermarks(),
       store: this.state(),
+      marks: allMarks(this.#db),
       retainedLeft: parts.kept.left,
       note,
     });
@@ -149,6 +151,16 @@ class Writer {
       { kind: 'blobs', id, blobs, end },
       blobs.map(({ bytes }) => bytes.buffer as ArrayBuffer).filter((buffer) => buffer.byteLength >= TRANSFER_FROM),
     );
+  }
+
+  mark(id: number, name: string, value: string): void {
+    let failure: StoreFailure | null = null;
+    try {
+      this.#transaction(() => setMark(this.#db, name, value));
+    } catch (error) {
+      failure = this.#fail(error, 'cannot keep a mark');
+    }
+    post({ kind: 'marked', id, failure });
   }
 
   release(lane: number, end: number): void {
@@ -251,6 +263,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'read':
       writer.read(request.id, request.lane, request.after, request.bytesMax);
+      return;
+    case 'mark':
+      writer.mark(request.id, request.name, request.value);
       return;
     case 'release':
       writer.release(request.lane, request.end);

@@ -17,6 +17,8 @@ export interface Hub {
   request(subject: string, payload: string, timeoutMs: number): Promise<{ headers: Buffer; payload: Buffer }>;
   /** A subject or a filter of the box, as the hub knows it: they differ under `upstream.prefix`. */
   nameAtHub(subject: string): string;
+  /** The other way round. */
+  nameHere(subject: string): string;
   /** Ends the connection, so that a new one is made. */
   cut(reason: GatewayError): void;
 }

@@ -45,6 +45,10 @@ export class ScriptedHub implements Hub {
     return subject;
   }
 
+  nameHere(subject: string): string {
+    return subject;
+  }
+
   forward(subject: string, reply: string, headers: Buffer, payload: Buffer): 'sent' {
     if (subject.startsWith('$JS.API.CONSUMER.MSG.NEXT.')) {
       const { batch } = JSON.parse(payload.toString()) as { batch: number };

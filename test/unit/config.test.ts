@@ -227,6 +227,7 @@ upstream:
       denyImports: [],
       denyExports: [],
       streams: [],
+      commands: [],
       limit: { messagesPerSecond: 100, bytesPerSecond: 64 * KiB },
       drain: { share: 0.2, windows: ['* 1-4 * * 1-5'], overridePriority: 2, historicalAfterMs: 60_000 },
       window: 10,

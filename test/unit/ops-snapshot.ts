@@ -73,6 +73,7 @@ export interface Changes {
   nats?: Partial<Facts['nats']>;
   lanes?: LaneFacts[];
   streams?: Facts['streams'];
+  commands?: Facts['commands'];
   ledger?: LedgerFacts[];
   losses?: Partial<Facts['losses']>;
 }
@@ -110,6 +111,7 @@ export function facts(changes: Changes = {}): Facts {
     },
     lanes: changes.lanes ?? [lane()],
     streams: changes.streams ?? [],
+    commands: changes.commands ?? [],
     ledger: changes.ledger ?? [],
     losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
     store: {
