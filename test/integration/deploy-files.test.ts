@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { families } from '../../src/ops/metrics.ts';
+import { lane, NOW_MS, snapshot } from '../unit/ops-snapshot.ts';
+
+const DEPLOY = join(import.meta.dirname, '../../deploy');
+const read = (path: string) => readFileSync(join(DEPLOY, path), 'utf8');
+
+/** Every series that the box can show, with its labels. */
+const known = new Map(
+  families(snapshot({ lanes: [lane({ oldestMs: NOW_MS })], mqtt: { listeners: [] } })).map(({ name, samples }) => [
+    name,
+    new Set(samples.flatMap(({ labels = {} }) => Object.keys(labels))),
+  ]),
+);
+known.set('petiole_problem', new Set(['part', 'code', 'severity']));
+
+/** Fails on a metric that the box does not show, and on a label that the metric does not have. */
+function check(expression: string): number {
+  const uses = [...expression.matchAll(/(petiole_\w+)(?:\{([^}]*)\})?/g)];
+  for (const [, name = '', labels = ''] of uses) {
+    const has = known.get(name);
+    assert.ok(has, `there is no ${name}, in ${expression}`);
+    for (const [, label = ''] of labels.matchAll(/(\w+)\s*[=!]~?\s*"/g)) {
+      assert.ok(label === 'instance' || has.has(label), `${name} has no ${label}, in ${expression}`);
+    }
+  }
+  return uses.length;
+}
+
+test('the dashboard and the alerts ask only for what the box shows', () => {
+  const dashboard = JSON.parse(read('monitoring/dashboard.json')) as { panels: { targets: { expr: string }[] }[] };
+  for (const { expr } of dashboard.panels.flatMap(({ targets }) => targets)) assert.ok(check(expr) > 0, expr);
+  const { groups } = parse(read('monitoring/alerts.yml')) as { groups: { rules: { alert: string; expr: string }[] }[] };
+  const rules = groups.flatMap((group) => group.rules);
+  for (const { expr } of rules) assert.ok(check(expr) > 0 || /^up\{/.test(expr), expr);
+  assert.throws(() => check('petiole_lane_depht_records > 1'));
+  assert.throws(() => check('petiole_link_up{lane="x"}'));
+});
+
+test('the compose file for balena keeps to what it takes: version 2, named volumes, one journal at a time', () => {
+  const { version, services, volumes } = parse(read('balena/docker-compose.yml'));
+  assert.match(version, /^2\./);
+  for (const volume of services.petiole.volumes)
+    assert.ok(volume.split(':')[0] in volumes, `${volume} is a bind mount`);
+  assert.equal(services.petiole.labels['io.balena.update.strategy'], 'kill-then-download');
+  const application = parse(readFileSync(join(DEPLOY, '../balena.yml'), 'utf8'));
+  assert.equal(application.version, JSON.parse(readFileSync(join(DEPLOY, '../package.json'), 'utf8')).version);
+  // There is no Node 24 for 32-bit ARM.
+  for (const type of application.data.supportedDeviceTypes) assert.match(type, /64|raspberrypi5/);
+});
+
+test('the container is not root, keeps its root file system read-only, and ends a box that cannot take data', () => {
+  const dockerfile = read('container/Dockerfile');
+  assert.match(dockerfile, /^USER [1-9]\d*:/m);
+  assert.match(dockerfile, /^HEALTHCHECK .*"status"/m);
+  const { petiole } = parse(read('container/docker-compose.yml')).services;
+  assert.deepEqual([petiole.read_only, petiole.init, petiole.cap_drop], [true, true, ['ALL']]);
+});
