@@ -95,6 +95,7 @@ export class Gateway implements Service {
         retained: config.mqtt.retained,
       },
       log.child({ part: 'store' }),
+      (change) => (this.#forwarder ? this.#forwarder.renew(change) : change()),
     );
     this.#authenticator = config.users.length === 0 ? null : new Authenticator(config.users);
     this.#mqtt = new MqttEdge({

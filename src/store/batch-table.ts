@@ -7,7 +7,7 @@ import type { Span } from './doubt-window.ts';
  * The table of batches, on the writer thread: what came in for a lane between two commits is one row. Lane and first
  * sequence share the row id, so that a lane is one range of the table.
  */
-const LANE_STRIDE = 2 ** 44;
+export const LANE_STRIDE = 2 ** 44;
 /** LANE_STRIDE * 512 is the largest safe integer. */
 export const LANES_MAX = 500;
 /** What a row costs besides its blob. */

@@ -23,7 +23,7 @@ import type {
 import { BATCH_BYTES_MAX, BatchReader } from './record.ts';
 import { Retained } from './retained.ts';
 import { type Tail, Tails } from './tails.ts';
-import { type Ready, WriterThread } from './writer-thread.ts';
+import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
 /**
  * The journal's face on the main thread. Messages that arrive while a commit runs gather in memory, one packed batch per
@@ -59,6 +59,8 @@ export class Journal implements Service {
   /** Null where retained messages are off. */
   readonly retained: Retained | null;
   readonly #log: Log;
+  /** Called when the store had to be opened again: with `change` lanes, cursors and perhaps the epoch become others. */
+  readonly #reopened: (change: () => void) => void;
   readonly #match: LaneMatch;
   readonly #parts: LateParts;
   #lanes: LaneState[] = [];
@@ -85,7 +87,8 @@ export class Journal implements Service {
    */
   linked = false;
 
-  constructor(options: JournalOptions, log: Log) {
+  constructor(options: JournalOptions, log: Log, reopened: (change: () => void) => void = (change) => change()) {
+    this.#reopened = reopened;
     this.#log = log;
     this.#match = new LaneMatch(options.lanes);
     this.#parts = new LateParts(options.lanes);
@@ -110,9 +113,14 @@ export class Journal implements Service {
     return this.#lanes.map(({ name }) => name);
   }
 
-  /** Opens the store. Rejects with store_locked, store_failed or disk_full. */
+  /**
+   * Opens the store. Rejects with store_locked, and store_failed where somebody must mend something first. Where the disk
+   * gives none it starts all the same: everything is refused until there is one.
+   */
   async start(): Promise<void> {
-    this.#ready(await this.#writer.start());
+    const opened = await this.#writer.start();
+    if (opened.kind === 'ready') this.#ready(opened);
+    else this.#unavailable(opened);
     this.#turn = setInterval(() => {
       if (this.linked && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
       this.retained?.sweep(Date.now());
@@ -120,15 +128,19 @@ export class Journal implements Service {
     }, TURN_MS);
   }
 
-  #ready({ epoch, store, lanes, watermarks, marks, retainedLeft, note }: Ready): void {
-    this.#marks = new Map(marks);
+  #ready({ epoch, store, lanes, watermarks, marks, retainedLeft, retainedKnown, note }: Ready): void {
+    const isAnew = this.#epoch !== epoch;
+    // What was set in this run is newer than what a damaged store still had.
+    this.#marks = new Map([...marks, ...this.#marks]);
     this.#epoch = epoch;
     this.#store = store;
     this.#lanes = lanes;
     this.#cursors = new Cursors(watermarks, performance.now());
     if (note !== '') this.#log.error({ epoch }, note);
+    // What is on the disk now may be less than what is here.
+    if (retainedKnown && isAnew) this.retained?.rewrite();
     if (retainedLeft === 0) return;
-    this.retained?.leave(retainedLeft);
+    if (!retainedKnown) this.retained?.leave(retainedLeft);
     const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
     this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
   }
@@ -144,6 +156,14 @@ export class Journal implements Service {
     this.#marks.set(name, value);
     const { failure } = await this.#writer.ask('marked', { kind: 'mark', name, value });
     if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
+  }
+
+  #unavailable({ lanes, store, failure }: Unavailable): void {
+    this.#store = store;
+    this.#lanes = lanes;
+    const none = lanes.map((_, lane) => ({ lane, cursor: 0, positions: [], losses: [] }));
+    this.#cursors = new Cursors(none, performance.now());
+    this.#note(failure);
   }
 
   laneOf(message: Message): number {
@@ -197,7 +217,7 @@ export class Journal implements Service {
     const retained = this.retained?.takeChanges() ?? null;
     const transfer = batches.map(({ buffer }) => buffer.buffer as ArrayBuffer);
     if (retained) transfer.push(retained.buffer as ArrayBuffer);
-    this.#writer.post({ kind: 'commit', batches, watermarks, retained }, transfer);
+    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained }, transfer);
   }
 
   #receive(reply: Reply): void {
@@ -213,9 +233,13 @@ export class Journal implements Service {
       case 'retained':
         this.retained?.load(bufferOf(reply.chunk));
         return;
+      case 'ready':
+        this.#reopened(() => this.#ready(reply));
+        this.#note(null);
+        return;
       case 'blobs':
       case 'marked':
-      case 'ready':
+      case 'unavailable':
       case 'failed':
         assert.fail(`${reply.kind} goes to who asked`);
     }
@@ -335,7 +359,7 @@ export class Journal implements Service {
     while (this.#committing || this.#gathering.count > 0) await this.#afterCommit().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
     if (this.retained?.isChanged) await this.#afterCommit().catch(() => undefined);
-    await this.#writer.stop({ kind: 'stop', watermarks: this.#cursors.all(performance.now()) });
+    await this.#writer.stop({ kind: 'stop', epoch: this.#epoch, watermarks: this.#cursors.all(performance.now()) });
   });
 
   status(): JournalStatus {

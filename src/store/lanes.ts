@@ -39,14 +39,19 @@ export class Lanes {
     this.#batches = new BatchTable(db);
   }
 
-  /** Finds or makes the configured lanes; lanes that only the store knows follow while they have records. */
-  load(settings: readonly LaneSettings[]): void {
-    const lanes = settings.map((lane) => this.#load(this.#table.idOf(lane.name), lane));
-    const known = new Set(settings.map((lane) => lane.name));
+  /**
+   * Finds or makes the configured lanes; lanes that only the store knows follow while they have records. `before`: names
+   * of the lanes at the last opening, which keep their order.
+   */
+  load(settings: readonly LaneSettings[], before: readonly string[] = []): void {
+    // Nothing is appended to one that is not configured; what it holds still goes up, and nothing need be evicted.
+    const unconfigured = (name: string) => ({ name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' as const });
+    const all = [...settings, ...before.slice(settings.length).map(unconfigured)];
+    const lanes = all.map((lane) => this.#load(this.#table.idOf(lane.name), lane));
+    const known = new Set(all.map((lane) => lane.name));
     for (const { id, name } of this.#table.all()) {
       if (known.has(name)) continue;
-      // Nothing is appended to it any more; what it holds still goes up, and nothing need be evicted.
-      const left = this.#load(id, { name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' });
+      const left = this.#load(id, unconfigured(name));
       if (left.records > 0) lanes.push(left);
     }
     assert(lanes.every((lane) => lane.id <= LANES_MAX));

@@ -89,8 +89,8 @@ export interface LedgerRow {
 }
 
 export type Request =
-  /** `retained`: packed changes (see retained-rows.ts). */
-  | { kind: 'commit'; batches: CommitBatch[]; watermarks: Watermark[]; retained: Uint8Array | null }
+  /** `epoch`: to which the watermarks belong. `retained`: packed changes (see retained-rows.ts). */
+  | { kind: 'commit'; epoch: string; batches: CommitBatch[]; watermarks: Watermark[]; retained: Uint8Array | null }
   /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
   /** The forwarder has forgotten what it read and had not sent; what it may have sent ends at `end`. */
@@ -99,7 +99,7 @@ export type Request =
   | { kind: 'mark'; id: number; name: string; value: string }
   | { kind: 'declare' }
   | { kind: 'state' }
-  | { kind: 'stop'; watermarks: Watermark[] };
+  | { kind: 'stop'; epoch: string; watermarks: Watermark[] };
 
 export interface StoreFailure {
   code: 'lane_full' | 'disk_full' | 'store_failed' | 'store_locked';
@@ -150,6 +150,7 @@ export interface ReadBlob {
 export type Reply =
   /** Retained messages of the store, in pieces, all before `ready`. */
   | { kind: 'retained'; chunk: Uint8Array }
+  /** The store is open; again after it had to be closed at runtime, and then perhaps with another epoch. */
   | {
       kind: 'ready';
       epoch: string;
@@ -160,10 +161,15 @@ export type Reply =
       marks: [name: string, value: string][];
       /** Retained messages that are beyond the limits and stay on the disk. */
       retainedLeft: number;
+      /** The main thread had them from an earlier opening: its own count, and are written into this store. */
+      retainedKnown: boolean;
       /** What was wrong with the store that was found, '' when nothing. */
       note: string;
     }
+  /** Somebody must mend something: the box does not start. */
   | { kind: 'failed'; failure: StoreFailure }
+  /** The disk gives no store; it is tried again, and `ready` comes when there is one. */
+  | { kind: 'unavailable'; lanes: LaneState[]; store: StoreState; failure: StoreFailure }
   | {
       kind: 'committed';
       results: BatchResult[];

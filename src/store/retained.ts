@@ -60,9 +60,15 @@ export class Retained {
     this.#isDiskFull = isDiskFull;
   }
 
-  /** Rows from the disk, before anything is kept. */
+  /** Rows from the disk; where the store came late, what was kept meanwhile is newer. */
   load(chunk: Buffer): void {
-    for (const row of unpackRows(chunk)) this.#put(row);
+    for (const row of unpackRows(chunk)) if (!this.#changed.has(row.subject)) this.#put(row);
+  }
+
+  /** The store is another one: everything goes into it with the next commit. */
+  rewrite(): void {
+    for (const row of this.#tree.matching('>')) if (row) this.#changed.add(row.subject);
+    this.#changedSome();
   }
 
   /** The disk has more than the limits allow. */

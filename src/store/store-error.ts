@@ -10,6 +10,25 @@ export function sqliteCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
+/** What says nothing about the file: the disk, the folder or another process is in the way. */
+const OUTSIDE = /^SQLITE_(IOERR|FULL|READONLY|CANTOPEN|PERM|AUTH|NOMEM|BUSY|LOCKED|INTERRUPT|CONSTRAINT|MISUSE)/;
+
+/** True where the file is not what the box wrote, or not one that this release can read. */
+export function isDamage(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === 'STORE_UNREADABLE' || (code.startsWith('SQLITE_') && !OUTSIDE.test(code));
+}
+
+/** The same while the store is open: SQLite says that the file makes no sense. */
+export function isCorrupt(error: unknown): boolean {
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
+}
+
+/** True where the disk refused a read, a write or an fsync: what SQLite believes of the file may be wrong from then on. */
+export function isDiskError(error: unknown): boolean {
+  return /^(SQLITE_IOERR|EIO$)/.test(sqliteCode(error));
+}
+
 /** The folder is not one, or is not ours to write. */
 const UNUSABLE = /^(EACCES|EPERM|EROFS|EEXIST|ENOENT|ENOTDIR|SQLITE_(READONLY|CANTOPEN|PERM).*)$/;
 

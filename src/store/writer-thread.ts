@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { Reply, Request, WriterSettings } from './protocol.ts';
 
 export type Ready = Extract<Reply, { kind: 'ready' }>;
+export type Unavailable = Extract<Reply, { kind: 'unavailable' }>;
 /** Replies to a question, found by its number. */
 type Answer = Extract<Reply, { id: number }>;
 type Question = Extract<Request, { id: number }>;
@@ -19,7 +20,7 @@ export class WriterThread {
   #next = 1;
   #worker: Worker | null = null;
 
-  /** `receive` gets every reply, also those before `start` has resolved, except `ready` and `failed`. */
+  /** `receive` gets every reply but answers and what `start` gives. */
   constructor(settings: WriterSettings, receive: (reply: Reply) => void, log: Log) {
     this.#settings = settings;
     this.#receive = receive;
@@ -30,8 +31,8 @@ export class WriterThread {
     return this.#worker !== null;
   }
 
-  /** Opens the store. Rejects with store_locked, store_failed or disk_full. */
-  async start(): Promise<Ready> {
+  /** Opens the store. Rejects with store_locked, and store_failed where somebody must mend something first. */
+  async start(): Promise<Ready | Unavailable> {
     const file = import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js';
     const worker = new Worker(new URL(file, import.meta.url), {
       name: 'writer',
@@ -49,11 +50,13 @@ export class WriterThread {
     }
   }
 
-  #opened(worker: Worker): Promise<Ready> {
+  #opened(worker: Worker): Promise<Ready | Unavailable> {
+    let isOpened = false;
     return new Promise((resolve, reject) => {
       worker.once('error', reject);
       worker.on('message', (reply: Reply) => {
-        if (reply.kind === 'ready') {
+        if (!isOpened && (reply.kind === 'ready' || reply.kind === 'unavailable')) {
+          isOpened = true;
           worker.removeListener('error', reject);
           worker.on('error', (error) => this.#fatal(error));
           resolve(reply);

@@ -3,14 +3,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
-import { openStore } from './database.ts';
-import { spaceOf } from './files.ts';
+import { closeStore, openStore } from './database.ts';
+import { isForbidden, spaceOf } from './files.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
 import { allMarks, setMark } from './marks.ts';
 import type {
   BatchResult,
-  CommitBatch,
+  LaneState,
+  LedgerRow,
   ReadBlob,
   Reply,
   Request,
@@ -21,7 +22,7 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
 import { type RetainedLoad, RetainedTable } from './retained-table.ts';
-import { storeError } from './store-error.ts';
+import { isCorrupt, isDiskError, storeError } from './store-error.ts';
 
 /**
  * The writer thread. better-sqlite3 is synchronous and a card can stall an fsync for hundreds of milliseconds, so all of
@@ -45,68 +46,161 @@ const PAGE_BYTES = 4096;
 /** A smaller blob is copied: it may share its memory with others. */
 const TRANSFER_FROM = 16 * 1024;
 
+/** Disk errors in a row, without a commit between them, after which the file itself is not trusted any more. */
+const DISK_ERRORS_MAX = 3;
+/** A store that cannot be opened is tried again at each sweep, later more and more seldom: up to this. */
+const RETRY_MS_MAX = 60_000;
+
+/** What the writer works with while the store is open. */
+interface Parts {
+  db: Database.Database;
+  epoch: string;
+  ledger: Ledger;
+  lanes: Lanes;
+  retained: RetainedTable;
+}
+
 class Writer {
   readonly #settings: WriterSettings;
-  #db: Database.Database;
-  readonly epoch: string;
-  #ledger: Ledger;
-  #lanes: Lanes;
-  readonly #retained: RetainedTable;
+  /** Null while the store cannot be opened: then nothing is kept, and nothing acknowledged. */
+  #parts: Parts | null = null;
   #failure: StoreFailure | null = null;
   #space = { fileBytes: 0, freeBytes: 0 };
   #sweep: NodeJS.Timeout | undefined;
+  /** Set where the open file is not to be trusted: true where it is damaged. */
+  #suspect: { error: unknown; isCorruptd: boolean } | null = null;
+  #diskErrors = 0;
+  #retry = { atMs: 0, pauseMs: SWEEP_MS };
+  /** As of the last opening: a lane keeps its index as long as the box runs. */
+  #laneNames: string[] = [];
+  /** The main thread has the retained messages; from then on its own are the ones that count. */
+  #hasRetained = false;
 
   constructor(settings: WriterSettings) {
     this.#settings = settings;
-    // What loading touches is part of the check: a file that was cut off opens and then lacks pages.
-    const { db, epoch, note, parts } = openStore(settings.folder, (opened) => {
-      const ledger = new Ledger(opened);
-      const lanes = new Lanes(opened, ledger);
-      const retained = new RetainedTable(opened);
-      let kept: RetainedLoad = { chunks: [], left: 0 };
-      const load = () => {
-        lanes.load(settings.lanes);
-        const nowMs = Date.now();
-        if (settings.retained) kept = retained.load(settings.retained, nowMs > CLOCK_FLOOR_MS ? nowMs : 0);
-      };
-      opened.transaction(load).immediate();
-      return { ledger, lanes, retained, kept };
-    });
-    this.#db = db;
-    this.epoch = epoch;
-    this.#ledger = parts.ledger;
-    this.#lanes = parts.lanes;
-    this.#retained = parts.retained;
-    if (note !== '') this.#transaction(() => this.#ledger.lose('*', 'corrupt', 0, null, null, note));
-    this.#look();
+  }
+
+  /** Throws where somebody must mend something first; a disk that fails is waited for. */
+  start(): void {
+    try {
+      this.#open('');
+    } catch (error) {
+      const failure = this.#fail(error, 'cannot open the store');
+      if (
+        failure.code === 'store_locked' ||
+        isForbidden(this.#settings.folder, error instanceof GatewayError ? error.cause : error)
+      )
+        throw error;
+      post({ kind: 'unavailable', lanes: this.#laneStates(), store: this.state(), failure });
+    }
     this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
-    for (const chunk of parts.kept.chunks) post({ kind: 'retained', chunk }, [chunk.buffer as ArrayBuffer]);
+  }
+
+  /** Opens the store, or opens it again; `distrust` as in `openStore`. */
+  #open(distrust: string): void {
+    const settings = this.#settings;
+    // What loading touches is part of the check: a file that was cut off opens and then lacks pages.
+    const load = (db: Database.Database) => {
+      const ledger = new Ledger(db);
+      const lanes = new Lanes(db, ledger);
+      const retained = new RetainedTable(db);
+      let kept: RetainedLoad = { chunks: [], left: 0 };
+      db.transaction(() => {
+        lanes.load(settings.lanes, this.#laneNames);
+        const nowMs = Date.now();
+        if (settings.retained && !this.#hasRetained) {
+          kept = retained.load(settings.retained, nowMs > CLOCK_FLOOR_MS ? nowMs : 0);
+        }
+      }).immediate();
+      return { ledger, lanes, retained, kept };
+    };
+    const { db, epoch, note, parts } = openStore(settings.folder, load, distrust);
+    const { ledger, lanes, retained, kept } = parts;
+    this.#parts = { db, epoch, ledger, lanes, retained };
+    this.#laneNames = lanes.state().map(({ name }) => name);
+    this.#failure = null;
+    this.#suspect = null;
+    if (note !== '') this.#transaction(() => ledger.lose('*', 'corrupt', 0, null, null, note));
+    this.#look();
+    for (const chunk of kept.chunks) post({ kind: 'retained', chunk }, [chunk.buffer as ArrayBuffer]);
+    const isKnown = this.#hasRetained;
+    this.#hasRetained = true;
     post({
       kind: 'ready',
       epoch,
-      lanes: this.#lanes.state(),
-      watermarks: this.#lanes.watermarks(),
+      lanes: lanes.state(),
+      watermarks: lanes.watermarks(),
       store: this.state(),
-      marks: allMarks(this.#db),
-      retainedLeft: parts.kept.left,
+      marks: allMarks(db),
+      retainedLeft: kept.left,
+      retainedKnown: isKnown,
       note,
     });
   }
 
-  /** One transaction; figures in memory follow it back when it fails. */
-  #transaction<T>(work: () => T): T {
-    this.#lanes.begin();
+  /** Between two requests: a file that is not trusted is closed and opened anew, whatever that makes of it. */
+  mend(): void {
+    if (!this.#suspect) return;
+    const { error, isCorruptd } = this.#suspect;
+    this.#diskErrors++;
+    const isWorn = this.#diskErrors >= DISK_ERRORS_MAX;
+    const why = error instanceof Error ? error.message : String(error);
+    this.#close();
+    this.#try(isCorruptd || isWorn ? why : '');
+  }
+
+  #try(distrust: string): void {
     try {
-      this.#db.exec('BEGIN IMMEDIATE');
-      const result = work();
-      this.#db.exec('COMMIT');
-      this.#lanes.committed();
+      this.#open(distrust);
+      this.#retry = { atMs: 0, pauseMs: SWEEP_MS };
+    } catch (error) {
+      if (isDiskError(error instanceof GatewayError ? error.cause : error)) this.#diskErrors++;
+      this.#fail(error, 'cannot open the store');
+      this.#suspect = null;
+      const { pauseMs } = this.#retry;
+      this.#retry = { atMs: performance.now() + pauseMs, pauseMs: Math.min(pauseMs * 2, RETRY_MS_MAX) };
+      this.report();
+    }
+  }
+
+  /** What SQLite still holds of a failed file is not to be written back; it tries, and may fail again. */
+  #close(): void {
+    try {
+      this.#parts?.db.close();
+    } catch {
+      // The file is opened anew in any case.
+    }
+    this.#parts = null;
+  }
+
+  /** The open store; throws why there is none. */
+  get #openParts(): Parts {
+    if (this.#parts) return this.#parts;
+    const { code = 'store_failed', message = 'the store is not open', hint = '' } = this.#failure ?? {};
+    throw new GatewayError(code, message, { hint });
+  }
+
+  /** One transaction; figures in memory follow it back when it fails. */
+  #transaction<T>(work: (parts: Parts) => T): T {
+    const parts = this.#openParts;
+    const { db, lanes, ledger } = parts;
+    lanes.begin();
+    try {
+      db.exec('BEGIN IMMEDIATE');
+      const result = work(parts);
+      db.exec('COMMIT');
+      lanes.committed();
       return result;
     } catch (error) {
-      this.#lanes.rollback();
-      // SQLite has already rolled back after some errors, such as a full disk.
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
-      this.#ledger.reload();
+      lanes.rollback();
+      // A second error says nothing that the first did not.
+      try {
+        // SQLite has already rolled back after some errors, such as a full disk.
+        if (db.inTransaction) db.exec('ROLLBACK');
+        ledger.reload();
+      } catch {
+        this.#suspect = { error, isCorruptd: isCorrupt(error) };
+      }
       throw error;
     }
   }
@@ -114,27 +208,31 @@ class Writer {
   /** Keeps what the world did to us for the status, and hands it on; a mistake of ours goes through. */
   #fail(error: unknown, what: string): StoreFailure {
     this.#failure = failureOf(error, what);
+    if (this.#parts && (isCorrupt(error) || isDiskError(error)))
+      this.#suspect = { error, isCorruptd: isCorrupt(error) };
     return this.#failure;
   }
 
-  commit(batches: CommitBatch[], watermarks: Watermark[], retained: Uint8Array | null): void {
+  commit({ epoch, batches, watermarks, retained }: Extract<Request, { kind: 'commit' }>): void {
     const start = performance.now();
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
     try {
-      results = this.#transaction(() => {
-        for (const watermark of watermarks) this.#lanes.advance(watermark);
-        if (retained) this.#retained.apply(Buffer.from(retained.buffer));
-        return batches.map((batch) => this.#lanes.append(batch));
+      results = this.#transaction((parts) => {
+        // Those of the store before say nothing of this one.
+        if (epoch === parts.epoch) for (const watermark of watermarks) parts.lanes.advance(watermark);
+        if (retained) parts.retained.apply(Buffer.from(retained.buffer));
+        return batches.map((batch) => parts.lanes.append(batch));
       });
       this.#failure = null;
+      this.#diskErrors = 0;
     } catch (error) {
       failure = this.#fail(error, 'cannot write to the store');
       results = batches.map(() => ({ first: 0, failure, handed: false }));
     }
     const commitMs = performance.now() - start;
     post(
-      { kind: 'committed', results, batches, lanes: this.#lanes.state(), commitMs, failure },
+      { kind: 'committed', results, batches, lanes: this.#laneStates(), commitMs, failure },
       batches.map(({ buffer }) => buffer.buffer as ArrayBuffer),
     );
   }
@@ -143,7 +241,7 @@ class Writer {
     let blobs: ReadBlob[] = [];
     let end = after;
     try {
-      ({ blobs, end } = this.#transaction(() => this.#lanes.read(lane, after, bytesMax)));
+      ({ blobs, end } = this.#transaction(({ lanes }) => lanes.read(lane, after, bytesMax)));
     } catch (error) {
       this.#fail(error, 'cannot read from the store');
     }
@@ -156,7 +254,7 @@ class Writer {
   mark(id: number, name: string, value: string): void {
     let failure: StoreFailure | null = null;
     try {
-      this.#transaction(() => setMark(this.#db, name, value));
+      this.#transaction(({ db }) => setMark(db, name, value));
     } catch (error) {
       failure = this.#fail(error, 'cannot keep a mark');
     }
@@ -164,21 +262,21 @@ class Writer {
   }
 
   release(lane: number, end: number): void {
-    this.#lanes.release(lane, end);
+    this.#parts?.lanes.release(lane, end);
   }
 
   /** Journals a message for each open ledger row and closes the row, in one transaction: each is told exactly once. */
   declare(): void {
-    if (this.#ledger.undeclared === 0) return;
+    if (!this.#parts || this.#parts.ledger.undeclared === 0) return;
     const { gateway, ledgerLane, ledgerSubject } = this.#settings;
-    this.#quietly('cannot declare losses', () => {
+    this.#quietly('cannot declare losses', ({ ledger, lanes, epoch }) => {
       const packer = new BatchPacker(Buffer.from(new ArrayBuffer(BATCH_BYTES_MAX)));
-      for (const { declared: _, ...row } of this.#ledger.take(DECLARED_AT_ONCE)) {
-        const payload = Buffer.from(JSON.stringify({ gateway, epoch: this.epoch, ...row }));
+      for (const { declared: _, ...row } of ledger.take(DECLARED_AT_ONCE)) {
+        const payload = Buffer.from(JSON.stringify({ gateway, epoch, ...row }));
         assert(packer.add(ledgerSubject, Date.now(), NO_HEADERS, payload));
       }
       const { count, length, newestMs, buffer } = packer;
-      const { failure } = this.#lanes.append({ lane: ledgerLane, count, length, newestMs, buffer, reader: 0 });
+      const { failure } = lanes.append({ lane: ledgerLane, count, length, newestMs, buffer, reader: 0 });
       // The rows stay open and are tried again at the next turn.
       if (failure) throw new GatewayError('lane_full', failure.message, { hint: failure.hint });
     });
@@ -186,21 +284,28 @@ class Writer {
   }
 
   sweep(): void {
+    if (!this.#parts) {
+      if (performance.now() >= this.#retry.atMs) {
+        this.#try(this.#diskErrors >= DISK_ERRORS_MAX ? (this.#failure?.message ?? '') : '');
+      }
+      return;
+    }
     const nowMs = Date.now();
     if (nowMs > CLOCK_FLOOR_MS) {
-      this.#quietly('cannot expire records', () => this.#lanes.expire(nowMs, CLOCK_FLOOR_MS));
+      this.#quietly('cannot expire records', ({ lanes }) => lanes.expire(nowMs, CLOCK_FLOOR_MS));
     }
     try {
       const freePages = this.#look();
-      if (freePages > VACUUM_ABOVE_PAGES) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+      if (freePages > VACUUM_ABOVE_PAGES) this.#parts?.db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
     } catch (error) {
       this.#fail(error, 'cannot look after the space of the store');
     }
+    this.mend();
     this.report();
   }
 
   /** Work that nobody waits for; its failure is in the state. */
-  #quietly(what: string, work: () => void): void {
+  #quietly(what: string, work: (parts: Parts) => void): void {
     try {
       this.#transaction(work);
     } catch (error) {
@@ -210,33 +315,54 @@ class Writer {
 
   /** Returns how many pages of the file are free inside it. */
   #look(): number {
+    const { db, lanes } = this.#openParts;
     this.#space = spaceOf(this.#settings.folder);
-    const freePages = Number(this.#db.pragma('freelist_count', { simple: true }));
-    this.#lanes.reserveReached = this.#space.freeBytes < this.#settings.reserveBytes;
-    this.#lanes.spareBytes = freePages * PAGE_BYTES;
+    const freePages = Number(db.pragma('freelist_count', { simple: true }));
+    lanes.reserveReached = this.#space.freeBytes < this.#settings.reserveBytes;
+    lanes.spareBytes = freePages * PAGE_BYTES;
     return freePages;
   }
 
   state(): StoreState {
     return {
       ...this.#space,
-      reserveReached: this.#lanes.reserveReached,
+      reserveReached: this.#parts?.lanes.reserveReached ?? false,
       failure: this.#failure,
-      ledger: this.#ledger.newest(),
-      undeclared: this.#ledger.undeclared,
+      ledger: this.#newestLosses(),
+      undeclared: this.#parts?.ledger.undeclared ?? 0,
     };
   }
 
-  report(): void {
-    post({ kind: 'state', lanes: this.#lanes.state(), store: this.state() });
+  #newestLosses(): LedgerRow[] {
+    try {
+      return this.#parts?.ledger.newest() ?? [];
+    } catch (error) {
+      this.#fail(error, 'cannot read the ledger');
+      return [];
+    }
   }
 
-  stop(watermarks: Watermark[]): void {
+  /** As configured and empty where there is no store. */
+  #laneStates(): LaneState[] {
+    return this.#parts?.lanes.state() ?? this.#settings.lanes.map(({ name }) => noState(name));
+  }
+
+  report(): void {
+    post({ kind: 'state', lanes: this.#laneStates(), store: this.state() });
+  }
+
+  stop(epoch: string, watermarks: Watermark[]): void {
     clearInterval(this.#sweep);
-    this.#quietly('cannot save how far the hub has acknowledged', () => {
-      for (const watermark of watermarks) this.#lanes.advance(watermark);
+    this.#quietly('cannot save how far the hub has acknowledged', ({ lanes, epoch: open }) => {
+      if (epoch === open) for (const watermark of watermarks) lanes.advance(watermark);
     });
-    this.#db.close();
+    if (!this.#parts) return;
+    try {
+      closeStore(this.#parts.db, this.#settings.folder);
+    } catch (error) {
+      // The next start finds the log and goes on from there.
+      this.#fail(error, 'cannot close the store');
+    }
   }
 }
 
@@ -259,7 +385,7 @@ function isSystemError(error: unknown): boolean {
 function serve(writer: Writer, request: Request): void {
   switch (request.kind) {
     case 'commit':
-      writer.commit(request.batches, request.watermarks, request.retained);
+      writer.commit(request);
       return;
     case 'read':
       writer.read(request.id, request.lane, request.after, request.bytesMax);
@@ -277,15 +403,24 @@ function serve(writer: Writer, request: Request): void {
       writer.report();
       return;
     case 'stop':
-      writer.stop(request.watermarks);
+      writer.stop(request.epoch, request.watermarks);
       parentPort?.close();
       return;
   }
 }
 
+function noState(name: string): LaneState {
+  const none = { depth: 0, bytes: 0, lastSequence: 0, persistedCursor: 0, oldestMs: null };
+  return { name, ...none, evicted: 0, expired: 0, refused: 0 };
+}
+
 try {
   const writer = new Writer(workerData as WriterSettings);
-  parentPort?.on('message', (request: Request) => serve(writer, request));
+  writer.start();
+  parentPort?.on('message', (request: Request) => {
+    serve(writer, request);
+    if (request.kind !== 'stop') writer.mend();
+  });
 } catch (error) {
   post({ kind: 'failed', failure: failureOf(error, 'cannot open the store') });
 }

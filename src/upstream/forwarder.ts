@@ -53,6 +53,7 @@ export class Forwarder implements Service {
   readonly #fetches = new Map<string, Fetching>();
   readonly #inbox: Inbox;
   #nextFetch = 1;
+  #linked: { headers: boolean } | null = null;
   #tick: NodeJS.Timeout | undefined;
 
   constructor(
@@ -94,6 +95,7 @@ export class Forwarder implements Service {
   }
 
   linkUp(hub: { headers: boolean }): void {
+    this.#linked = hub;
     const obstacle = hub.headers
       ? null
       : new GatewayError('hub_no_headers', 'the hub takes no message headers, and so no record identities', {
@@ -103,9 +105,19 @@ export class Forwarder implements Service {
   }
 
   linkDown(): void {
+    this.#linked = null;
     const reason = new GatewayError('not_connected', 'the link fell');
     for (const fetching of [...this.#fetches.values()]) fetching.fail(reason);
     for (const lane of this.#lanes) lane.linkDown();
+  }
+
+  /** Around a change of the journal's store: cursors, and perhaps the epoch, are others afterwards. */
+  renew(change: () => void): void {
+    const hub = this.#linked;
+    this.linkDown();
+    change();
+    for (const lane of this.#lanes) lane.renew();
+    if (hub) this.linkUp(hub);
   }
 
   hubChanged(): void {

@@ -142,6 +142,13 @@ export class LaneForwarder implements Sender {
     this.#reason = null;
   }
 
+  /** While the link is down: the journal's store is another one, so nothing is known of what it had in flight. */
+  renew(): void {
+    this.#doubt = null;
+    this.#stored = new Set();
+    this.#lane.headers.identify(`${this.options.gateway}.${this.#parts.records.epoch}.${this.options.name}`);
+  }
+
   /** Sends nothing more; what is in flight may still be answered. */
   finish(): void {
     this.#finished = true;

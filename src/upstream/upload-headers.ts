@@ -19,14 +19,19 @@ const VERSION_LINE_BYTES = 10;
  *   Nats-Expected-Stream: … Nats-Expected-Last-Sequence: …  own stream
  */
 export class UploadHeaders {
-  readonly #prefix: string;
+  #prefix = '';
   readonly #historicalAfterMs: number;
   #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
 
   /** `identity` is `<gateway>.<epoch>.<lane>`. A record that is older than `historicalAfterMs` when it is sent is late. */
   constructor(identity: string, historicalAfterMs: number) {
-    this.#prefix = `${identity}.`;
+    this.identify(identity);
     this.#historicalAfterMs = historicalAfterMs;
+  }
+
+  /** Another epoch has begun. */
+  identify(identity: string): void {
+    this.#prefix = `${identity}.`;
   }
 
   /** Read-back: the hub's duplicate window is a second net under the reconcile step. */

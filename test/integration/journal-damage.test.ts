@@ -19,6 +19,7 @@ async function filled(scope: Scope): Promise<{ folder: string; epoch: string; fi
   return { folder, epoch: journal.epoch, file: join(folder, 'petiole.db') };
 }
 
+const number = (payload: Buffer | undefined) => Number.parseInt(String(payload), 10);
 const asides = (folder: string) => readdirSync(folder).filter((name) => name.includes('damaged'));
 
 describe('a store file', () => {
@@ -55,14 +56,15 @@ describe('a store file', () => {
       const kept = asides(folder);
       assert(kept.length > 0);
       assert.deepEqual(readFileSync(join(folder, kept.toSorted()[0] ?? '')), found, 'as it was');
-      const [row] = await ledgerOf(journal, (rows) => rows.length === 1);
+      const row = (await ledgerOf(journal, (rows) => rows.length > 0)).find(({ lane }) => lane === '*');
       assert.equal(row?.reason, 'corrupt');
       assert(row?.detail.includes(kept.toSorted()[0] ?? '?'));
       assert.equal((await produce(journal, 0, 10, text)).accepted.length, 10);
       await journal.stop();
       const again = await openJournal(scope, { folder });
       assert.equal(again.epoch, journal.epoch);
-      assert.equal((await drain(again, 0)).length, 10);
+      const salvaged = (await drain(again, 0)).slice(0, -10);
+      assert(salvaged.every(({ payload }, i) => i === 0 || number(payload) > number(salvaged[i - 1]?.payload)));
     });
   }
 
