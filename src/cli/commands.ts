@@ -10,6 +10,7 @@ export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['tail', async () => (await import('./tail.ts')).tail],
   ['pub', async () => (await import('./pub.ts')).pub],
   ['request', async () => (await import('./pub.ts')).request],
+  ['demo', async () => (await import('./demo.ts')).demo],
   ['doctor', async () => (await import('./doctor.ts')).doctor],
   ['completion', async () => (await import('./completion.ts')).completion],
   ['manual', async () => (await import('./manual.ts')).manual],
