@@ -48,6 +48,12 @@ function excerpt(buffer: Buffer, from: number, to: number): string {
   return JSON.stringify(buffer.toString('latin1', from, Math.min(to, from + 32)));
 }
 
+/** Alike whether a line comes in one piece or in many. */
+function checkLength(first: number, bytes: number): void {
+  const max = (first | 32) === LETTER.i ? infoBytesMax : controlLineBytesMax;
+  if (bytes > max) throw violation(`control line longer than ${max} bytes`);
+}
+
 /**
  * Incremental parser of a leaf link, hub to box. Throws a GatewayError `protocol_violation` on anything else and is
  * not to be used after that.
@@ -111,6 +117,7 @@ export class LeafParser {
       return chunk.length;
     }
     if (this.#carried === 0) {
+      checkLength(chunk[at] ?? 0, lineEnd - at);
       this.#line(chunk, at, lineEnd);
       return lineEnd + 1;
     }
@@ -158,9 +165,7 @@ export class LeafParser {
   /** Keeps a part of a control line, within its bound. */
   #keep(chunk: Buffer, from: number, to: number): void {
     const size = this.#carried + to - from;
-    const first = (this.#carried > 0 ? this.#carry[0] : chunk[from]) ?? 0;
-    const max = (first | 32) === LETTER.i ? infoBytesMax : controlLineBytesMax;
-    if (size > max) throw violation(`control line longer than ${max} bytes`);
+    checkLength((this.#carried > 0 ? this.#carry[0] : chunk[from]) ?? 0, size);
     if (size > this.#carry.length) {
       const grown = Buffer.allocUnsafeSlow(Math.min(infoBytesMax, Math.max(256, 2 * size)));
       this.#carry.copy(grown, 0, 0, this.#carried);
