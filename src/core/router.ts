@@ -32,6 +32,8 @@ export interface Receipt {
 export interface Journal {
   /** The lane that takes this message, -1 for none (live only). */
   laneOf(message: Message): number;
+  /** So much waits for the disk that publishers should wait for their receipts; absent: never. */
+  readonly isBehind?: boolean;
   /** Calls back once the commit is on disk, in the order of the appends. */
   append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void;
 }
@@ -143,6 +145,11 @@ export class Router {
       if (owner.kind === kind && owner.name === name && subscription.deliver(message)) reached++;
     }
     return reached;
+  }
+
+  /** Publishers should wait for their receipts: see Journal. */
+  get isBehind(): boolean {
+    return this.#journal?.isBehind === true;
   }
 
   /** A lane takes it, so its publisher gets a receipt of the box. */

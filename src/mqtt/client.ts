@@ -196,6 +196,12 @@ export class Client {
     return this.#context.requests.nobody;
   }
 
+  /** QoS 0, and the disk is behind. */
+  messageShed(): void {
+    this.#context.counters.messagesShed++;
+    this.note('flood', 'messages of QoS 0 come in faster than the disk takes them, and are dropped');
+  }
+
   /** A message of this client was not kept. */
   messageRefused(error: Error): void {
     this.#context.counters.messagesRefused++;

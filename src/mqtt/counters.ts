@@ -39,6 +39,8 @@ export interface Counters {
   retainedRefused: number;
   /** Messages that the journal did not keep; never acknowledged. */
   messagesRefused: number;
+  /** QoS 0 that came in faster than the disk takes it. */
+  messagesShed: number;
   /** Deliveries to a client that reads too slowly. */
   deliveriesDropped: number;
   /** Deliveries at QoS 1 or 2 beyond the bounds of their session or of the box. */
@@ -88,6 +90,7 @@ export function newCounters(): Counters {
     retainIgnored: 0,
     retainedRefused: 0,
     messagesRefused: 0,
+    messagesShed: 0,
     deliveriesDropped: 0,
     deliveriesQueueFull: 0,
     deliveriesExpired: 0,

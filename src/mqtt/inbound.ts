@@ -44,12 +44,14 @@ export class Inbound implements Receipt {
 
   /**
    * The client is to be read no further: a client of 3.1.1 does not know the bound, and nobody knows one for QoS 0. What
-   * waits for a PUBREL does not count here, since that must be read.
+   * waits for a PUBREL does not count here, since that must be read. Where the disk is behind, everybody waits until what it
+   * sent has its receipts: one turn each, so that a flood of one cannot fill the room of all.
    */
   get isFull(): boolean {
     // MQTT 5 sends no more than the bound, but may send a QoS 2 message twice.
     const windowMax = this.#client.version === 4 ? this.#max : 2 * this.#max;
-    return this.#qos0 >= this.#max || this.#window.size >= windowMax;
+    if (this.#qos0 >= this.#max || this.#window.size >= windowMax) return true;
+    return this.#client.connection.context.router.isBehind && !this.isSettled;
   }
 
   /** Every receipt that will come has come. */
@@ -94,8 +96,9 @@ export class Inbound implements Receipt {
    */
   refused(token: number, error: Error): void {
     if (this.#isOver) return;
-    this.#client.messageRefused(error);
     const code = error instanceof GatewayError ? error.code : null;
+    if (token === QOS_0_TOKEN && code === 'queue_full') this.#client.messageShed();
+    else this.#client.messageRefused(error);
     if (token === QOS_0_TOKEN) {
       this.#settleQos0();
     } else if (this.#client.version === 4 || code === 'stopping') {

@@ -35,6 +35,10 @@ import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
 /** Bytes that may wait for the disk. Publishers hold what is not acknowledged, so refusing beyond this loses nothing. */
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+/** From here on publishers should wait for their receipts before they are read on. */
+const BEHIND_BYTES = QUEUE_BYTES_MAX / 2;
+/** QoS 0 is shed from here on, so that the rest of the room is for what will be acknowledged. */
+const SHED_BYTES = (QUEUE_BYTES_MAX / 4) * 3;
 /** A lane's batch is at most this share of the lane, so that a small one can still drop its oldest. */
 const BATCH_SHARE = 16;
 /** Bytes of one read. */
@@ -170,13 +174,22 @@ export class Journal implements Service {
     return this.#match.laneOf(message);
   }
 
+  get #queueBytes(): number {
+    return this.#gathering.bytes + (this.#committing?.gathering.bytes ?? 0);
+  }
+
+  /** So much waits for the disk that publishers should wait too. */
+  get isBehind(): boolean {
+    return this.#queueBytes > BEHIND_BYTES;
+  }
+
   /** Keeps the message; the receipt comes once it is on disk. */
   append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void {
     if (this.#stopping) {
       receipt?.refused(token, new GatewayError('stopping', 'the box is stopping'));
       return;
     }
-    if (this.#gathering.bytes + (this.#committing?.gathering.bytes ?? 0) > QUEUE_BYTES_MAX) {
+    if (this.#queueBytes > (message.qos === 0 ? SHED_BYTES : QUEUE_BYTES_MAX)) {
       const hint = 'use a faster card or disk, or send less';
       receipt?.refused(
         token,

@@ -174,3 +174,37 @@ describe('where a folder lies on a disk with a reserve', () => {
     assert.equal((await drain(free, 0)).length, 200);
   });
 });
+
+type Fate = { accepted: number; refused: number };
+
+describe('a flood', () => {
+  it('is bounded in memory: publishers are asked to wait, QoS 0 is shed first, and what is to be acknowledged last', async (scope) => {
+    const journal = await openJournal(scope);
+    const fate: [Fate, Fate] = [
+      { accepted: 0, refused: 0 },
+      { accepted: 0, refused: 0 },
+    ];
+    let wasBehindAt = 0;
+    let shedAt = 0;
+    const receipts = ([0, 1] as const).map((qos) => ({
+      accepted: () => void fate[qos].accepted++,
+      refused: (_token: number, error: Error) => {
+        assert.equal(codeOf(error), 'queue_full');
+        fate[qos].refused++;
+      },
+    }));
+    // In one turn, so that the disk takes nothing meanwhile.
+    for (let n = 0; n < 24_000; n++) {
+      const qos = (n % 2) as 0 | 1;
+      if (wasBehindAt === 0 && journal.isBehind) wasBehindAt = n;
+      journal.append(0, { ...padded(n), qos }, receipts[qos] ?? null, 0, 0);
+      if (shedAt === 0 && fate[0].refused > 0) shedAt = n;
+      if (fate[1].refused > 0) break;
+    }
+    assert.ok(wasBehindAt > 7_000 && wasBehindAt < 9_000, `behind after ${wasBehindAt}`);
+    assert.ok(shedAt > 11_000 && shedAt < 13_500, `QoS 0 shed after ${shedAt}`);
+    assert.equal(fate[1].refused, 1, 'QoS 1 is refused only where there is no room at all, and is told so');
+    await waitFor('the receipts', () => !journal.isBehind && fate[1].accepted > 7_000);
+    assert.ok(fate[0].refused > 3_000 && fate[0].accepted > 5_000);
+  });
+});

@@ -199,3 +199,43 @@ test('QoS 0 that waits for its commit is bounded too: the box stops reading', as
   edge.journal.release();
   await wire.expectQuiet();
 });
+
+for (const [version, qos] of [
+  [4, 0],
+  [4, 1],
+  [5, 0],
+  [5, 1],
+] as const) {
+  test(`version ${version}, QoS ${qos}: while the disk is behind a client is read a message at a time`, async (t) => {
+    const edge = await startEdge(t);
+    edge.journal.isBehind = true;
+    const wire = await edge.connect(version, 'flood');
+    const other = await edge.connect(version, 'other');
+    const publish = (i: number) =>
+      publishPacket({ version, topic: 'lane/x', payload: `${i}`, ...(qos === 1 && { id: i }) });
+    wire.send(...[1, 2, 3, 4].map(publish));
+    await edge.journal.holds(1);
+    other.send(publish(9));
+    await edge.journal.holds(2);
+    for (const held of [2, 1, 1]) {
+      edge.journal.release();
+      await waitFor('the next one', () => edge.journal.held.length > 0);
+      assert.ok(edge.journal.held.length <= held);
+    }
+    edge.journal.isBehind = false;
+    edge.journal.release();
+    if (qos === 1) await wire.expect(...[1, 2, 3, 4].map(pubackPacket));
+    await wire.expectQuiet();
+    assert.equal(edge.journal.appended, 5);
+  });
+}
+
+test('QoS 0 is shed with a counter of its own where the queue to the disk is full, and its client stays', async (t) => {
+  const edge = await startEdge(t);
+  const wire = await edge.connect(5, 'flood');
+  wire.send(publishPacket({ version: 5, topic: 'lane/x' }));
+  await edge.journal.holds(1);
+  edge.journal.refuse(new GatewayError('queue_full', 'too fast'));
+  await wire.expectQuiet();
+  assert.deepEqual([edge.counter('messagesShed'), edge.counter('messagesRefused')], [1, 0]);
+});

@@ -46,6 +46,7 @@ export const LANE = 'lane.';
 export class HeldJournal implements Journal {
   readonly held: { message: Message; receipt: Receipt | null; token: number; reached: number }[] = [];
   appended = 0;
+  isBehind = false;
 
   laneOf(message: Message): number {
     return message.subject.startsWith(LANE) ? 0 : -1;
