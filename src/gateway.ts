@@ -93,6 +93,7 @@ export class Gateway implements Service {
         ledgerSubject: ledgerSubject(config),
         reserveBytes: config.journal.reserveBytes,
         retained: config.mqtt.retained,
+        sessions: config.mqtt.sessions,
       },
       log.child({ part: 'store' }),
       (change) => (this.#forwarder ? this.#forwarder.renew(change) : change()),
@@ -106,6 +107,7 @@ export class Gateway implements Service {
       gateway: config.gateway.name,
       authenticator: this.#authenticator,
       retained: this.#journal.retained,
+      sessions: this.#journal.sessions,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),
     });
     this.#drain = new DrainControl(
@@ -144,7 +146,7 @@ export class Gateway implements Service {
     try {
       await this.#journal.start();
       await this.#makeLink();
-      this.#router.connect(this.#keptForHub(), this.#upstream());
+      this.#router.connect(this.#keptForHub(), this.#upstream(), this.#journal.sessions);
       const answer = (message: Message) => this.#router.publish(message);
       this.#router.subscribe(this.#drain.subscription(this.#config.gateway.name, answer));
       await this.#forwarder?.start();

@@ -129,6 +129,15 @@ const mqtt = field.map({
   /** One for each topic of a plant's sensors. All are in memory, at some 800 bytes each beside their payload. */
   retained_max: v.optional(field.count(1, 1_000_000), 10_000),
   retained_bytes_max: v.optional(field.size('64KiB', '1GiB'), '16MiB'),
+  /** Persistent sessions, each some 2 KiB of memory; their queues are on the disk. */
+  sessions_max: v.optional(field.count(1, 1_000_000), 10_000),
+  /** The longest Session Expiry Interval, and that of 3.1.1. 0: a session ends with its connection. */
+  session_expiry_max: v.optional(field.duration('0', '3650d'), '7d'),
+  /** QoS 1 and 2 messages on their way to one client, there or away. */
+  session_queue_max: v.optional(field.count(1, 65_535), 1000),
+  session_queue_bytes_max: v.optional(field.size('16KiB', '1GiB'), '1MiB'),
+  /** And of all persistent sessions together, on the disk. */
+  sessions_bytes_max: v.optional(field.size('64KiB', '64GiB'), '64MiB'),
 });
 
 /** The port of every NATS server; where nobody wrote it, the box does without if another program has it. */
@@ -375,6 +384,11 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       connectsPerS: mqtt.connect_rate,
       connectsPerAddressS: mqtt.connect_rate_per_address,
       inflightMax: mqtt.inflight_max,
+      sessionsMax: mqtt.sessions_max,
+      sessionExpiryMaxS: Math.floor(mqtt.session_expiry_max / 1000),
+      sessionQueueMax: mqtt.session_queue_max,
+      sessionQueueBytesMax: mqtt.session_queue_bytes_max,
+      sessions: mqtt.session_expiry_max > 0 ? { bytesMax: mqtt.sessions_bytes_max } : null,
       retained: mqtt.retained === 'on' ? { countMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max } : null,
     },
     users: users.map((user) => ({

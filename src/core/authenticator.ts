@@ -45,6 +45,11 @@ export class Authenticator {
     );
   }
 
+  /** The user of a name, for one who has shown before who it is; null where there is none any more. */
+  userOf(name: string, clientId: string): User | null {
+    return this.#users.byName(name)?.user(clientId) ?? null;
+  }
+
   /** The same for a token (NATS). */
   byToken(token: string, remote: string, clientId: string): Promise<User | null> {
     return this.#slowly(remote, clientId, async () => {

@@ -38,6 +38,14 @@ export interface Journal {
   append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void;
 }
 
+/** What the router needs to know of queues on the disk (persistent sessions of MQTT). */
+export interface Queues {
+  /** Counts up with every message that one of them takes. */
+  readonly enqueued: number;
+  /** Tells the receipt once what they took up to now is on disk. */
+  after(receipt: Receipt, token: number, reached: number): void;
+}
+
 /** What the router needs of the leaf link. */
 export interface Upstream {
   /** Local interest changed; `members` 0 means that the last one has gone. */
@@ -55,12 +63,14 @@ export class Router {
   readonly #members = new Map<string, { filter: string; queue: string; count: number }>();
   #journal: Journal | null = null;
   #upstream: Upstream | null = null;
+  #queues: Queues | null = null;
   #turn = 0;
 
   /** Called once by the gateway before anything is published. */
-  connect(journal: Journal, upstream: Upstream | null): void {
+  connect(journal: Journal, upstream: Upstream | null, queues: Queues | null = null): void {
     this.#journal = journal;
     this.#upstream = upstream;
+    this.#queues = queues;
   }
 
   get subscriptions(): number {
@@ -97,9 +107,11 @@ export class Router {
 
   /**
    * A message from a local party. Local subscribers get it at once; the receipt and the way up wait for the commit
-   * where a lane takes the subject. Returns how many parties got it now.
+   * where a lane takes the subject. Where none does and a queue on the disk got it, the receipt waits for that. Returns
+   * how many parties got it now.
    */
   publish(message: Message, receipt: Receipt | null = null, token = 0): number {
+    const enqueued = this.#queues?.enqueued ?? 0;
     const { plain, queues } = this.#subscriptions.match(message.subject);
     let reached = 0;
     for (const subscription of plain) if (subscription.deliver(message)) reached++;
@@ -116,8 +128,15 @@ export class Router {
       return reached;
     }
     if (this.#upstream?.send(message, served)) reached++;
-    receipt?.accepted(token, reached);
+    if (receipt !== null) this.#tell(receipt, token, reached, enqueued);
     return reached;
+  }
+
+  /** At once, or when the queues that got the message have it on disk. */
+  #tell(receipt: Receipt, token: number, reached: number, enqueuedBefore: number): void {
+    const queues = this.#queues;
+    if (queues === null || queues.enqueued === enqueuedBefore) receipt.accepted(token, reached);
+    else queues.after(receipt, token, reached);
   }
 
   /**
@@ -134,6 +153,18 @@ export class Router {
       }
     }
     return reached;
+  }
+
+  /**
+   * As `deliver`, and resolves once every queue on the disk that got the message has it there, so that its sender may be
+   * told that absent clients will get it. Rejects with the GatewayError of a store that could not write.
+   */
+  deliverKept(message: Message, chosen: readonly string[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const receipt: Receipt = { accepted: (_token, reached) => resolve(reached), refused: (_token, e) => reject(e) };
+      const enqueued = this.#queues?.enqueued ?? 0;
+      this.#tell(receipt, 0, this.deliver(message, chosen), enqueued);
+    });
   }
 
   /** As `deliver`, for the subscriptions of one party only. */

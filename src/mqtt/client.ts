@@ -12,7 +12,6 @@ import type { RetainedMessage, RetainedWalk } from './retained-port.ts';
 import type { Session } from './session.ts';
 import type { TopicName, TopicReader } from './topic-names.ts';
 import type { TopicSubscription } from './topic-subscription.ts';
-import { publishWill, type Will } from './will.ts';
 
 /** Offered to MQTT 5 clients: what saves most of the topic bytes of a device with a handful of topics. */
 export const TOPIC_ALIAS_MAX = 16;
@@ -34,7 +33,6 @@ export interface ClientFields {
   readonly receiveMaximum: number;
   /** Session Expiry Interval of the CONNECT, in seconds: what a DISCONNECT may say depends on it. */
   readonly sessionExpiryS: number;
-  readonly will: Will | null;
 }
 
 /** A connected client: its session, aliases, will and counters. Lives as long as its connection. */
@@ -54,7 +52,6 @@ export class Client {
   /** By alias; at most TOPIC_ALIAS_MAX. */
   readonly aliases: (TopicName | undefined)[] = [];
   readonly #context: Context;
-  #will: Will | null;
   /** Made for the first subscription that gets retained messages. */
   #retained: RetainedDelivery | null = null;
   /** Made for the first request that it gets. */
@@ -68,7 +65,7 @@ export class Client {
   dropped = 0;
 
   constructor(connection: Connection, session: Session, fields: ClientFields) {
-    const { user, version, keepAliveMs, packetBytesMax, wantsProblems, receiveMaximum, sessionExpiryS, will } = fields;
+    const { user, version, keepAliveMs, packetBytesMax, wantsProblems, receiveMaximum, sessionExpiryS } = fields;
     this.connection = connection;
     this.#context = connection.context;
     this.session = session;
@@ -80,7 +77,6 @@ export class Client {
     this.wantsProblems = wantsProblems;
     this.receiveMaximum = receiveMaximum;
     this.sessionExpiryS = sessionExpiryS;
-    this.#will = will;
     this.#outboundAliases = fields.topicAliasMaximum > 0 ? new OutboundAliases(fields.topicAliasMaximum) : null;
     this.inbound = new Inbound(this, this.#context.options.inflightMax);
   }
@@ -228,7 +224,7 @@ export class Client {
 
   /** [MQTT-3.1.2-10] */
   discardWill(): void {
-    this.#will = null;
+    this.session.will = null;
   }
 
   /** The CONNACK is on its way. */
@@ -244,8 +240,5 @@ export class Client {
     this.#retained?.end();
     this.inbound.end();
     sessions.left(this.session);
-    const will = this.#will;
-    this.#will = null;
-    if (will !== null) publishWill(this.#context, will, this.party);
   }
 }

@@ -45,6 +45,8 @@ export interface Counters {
   deliveriesDropped: number;
   /** Deliveries at QoS 1 or 2 beyond the bounds of their session or of the box. */
   deliveriesQueueFull: number;
+  /** That waited for a client when its session ended. */
+  deliveriesSessionEnded: number;
   /** Whose Message Expiry Interval ended before they were sent. */
   deliveriesExpired: number;
   /** That the store could not write; their publishers know. */
@@ -54,6 +56,12 @@ export interface Counters {
   /** Deliveries that the rules of a user do not allow. */
   deliveriesForbidden: number;
   willsPublished: number;
+  /** Persistent sessions that ended because their client stayed away. */
+  sessionsExpired: number;
+  /** Asked for beyond the bound: these clients got one that ends with its connection. */
+  sessionsRefused: number;
+  /** Of a user that is gone, or that another user's client took the identifier of. */
+  sessionsDiscarded: number;
   /** Answers of NATS responders that reached the client that asked. */
   requestsAnswered: number;
   /** Requests of clients that the hub has no responder for. */
@@ -93,11 +101,15 @@ export function newCounters(): Counters {
     messagesShed: 0,
     deliveriesDropped: 0,
     deliveriesQueueFull: 0,
+    deliveriesSessionEnded: 0,
     deliveriesExpired: 0,
     deliveriesNotKept: 0,
     deliveriesTooLarge: 0,
     deliveriesForbidden: 0,
     willsPublished: 0,
+    sessionsExpired: 0,
+    sessionsRefused: 0,
+    sessionsDiscarded: 0,
     requestsAnswered: 0,
     requestsUnanswered: 0,
     answersLate: 0,

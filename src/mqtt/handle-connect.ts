@@ -30,9 +30,7 @@ const RECEIVE_MAXIMUM = 65_535;
 const PRIVATE_LEVEL = 0x80;
 
 /**
- * CONNECT [MQTT-3.1]. Sessions end with their connection: MQTT 5 is told so by Session Expiry Interval 0; 3.1.1 has no
- * words for it, so a client that asks for its old session is accepted with Session Present 0. Who the client is, is found
- * out before anything else of the CONNECT counts.
+ * CONNECT [MQTT-3.1]. Who the client is, is found out before anything else of it counts.
  */
 export function handleConnect(connection: Connection, { bytes, start, body, end }: PacketFramer): void {
   const reader = new PacketReader(bytes, body, end);
@@ -77,9 +75,11 @@ function admit(
   const will = readWill(connection, connect, user);
   const receiveMaximum = Math.min(properties.receiveMaximum ?? RECEIVE_MAXIMUM, options.inflightMax);
   makeRoom(connection, clientId, user);
-  const expiryS = version === 5 ? (properties.sessionExpiryS ?? 0) : 0;
   const isClean = packet.clean !== false;
-  const { session, isPresent } = sessions.open({ clientId, user, isClean, expiryS });
+  // A session of 3.1.1 has no end of its own: it gets the longest that there is.
+  const wantedS = version === 5 ? (properties.sessionExpiryS ?? 0) : isClean ? 0 : Number.POSITIVE_INFINITY;
+  const expiryS = sessions.grantedExpiryS(wantedS);
+  const { session, isPresent } = sessions.open({ clientId, user, isClean, expiryS, will });
   const client = new Client(connection, session, {
     user: rights,
     version,
@@ -89,12 +89,13 @@ function admit(
     wantsProblems: properties.requestProblem !== 0,
     receiveMaximum,
     sessionExpiryS: properties.sessionExpiryS ?? 0,
-    will,
   });
   const answer = connack(version, isPresent, version === 5 ? connackProperties(client, packet, properties) : {});
   if (answer.length > client.packetBytesMax) {
     // Nothing can be said to it, not even why. [MQTT-3.1.2-24]
     connection.context.counters.featuresRefused++;
+    session.will = null;
+    sessions.left(session);
     connection.end(null);
     return;
   }
@@ -163,7 +164,8 @@ function connackProperties(
   const { options } = client.connection.context;
   const keepAlive = client.keepAliveMs / 1000;
   return {
-    ...(sessionExpiryS > 0 && { sessionExpiryInterval: 0 }),
+    // [MQTT-3.2.2-21]: absent, it is what the client asked for.
+    ...(sessionExpiryS !== client.session.expiryS && { sessionExpiryInterval: client.session.expiryS }),
     receiveMaximum: options.inflightMax,
     retainAvailable: client.connection.context.retained !== null,
     maximumPacketSize: options.packetBytesMax,
@@ -182,7 +184,7 @@ function responseTopics({ party, connection }: Client): string {
 /** What a client of 3.1.1 asks for and cannot be refused; one line each in the log. */
 function noteWishes(client: Client, { packet }: Connect): void {
   if (client.version === 5) return;
-  if (packet.clean === false) {
+  if (packet.clean === false && !client.session.isPersistent) {
     client.note('clean session 0', 'a client asks for a session that outlives its connection: it gets a clean one');
   }
   if (packet.will?.retain === true && client.connection.context.retained === null) client.retainIgnored();
@@ -214,5 +216,12 @@ function readWill(
   }
   if (typeof will.payload === 'string') throw protocolError('the will has no payload');
   const payload = Buffer.from(will.payload);
-  return { subject, headers: propertiesToHeaders(willProperties), payload, retain: isRetained, qos: will.qos ?? 0 };
+  return {
+    subject,
+    headers: propertiesToHeaders(willProperties),
+    payload,
+    retain: isRetained,
+    qos: will.qos ?? 0,
+    delayS: willProperties.willDelayS ?? 0,
+  };
 }

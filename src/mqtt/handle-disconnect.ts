@@ -21,12 +21,14 @@ function readReason(client: Client, reader: PacketReader): number {
     throw protocolError(`reason code 0x${reasonCode.toString(16)} is not for the DISCONNECT of a client`);
   }
   if (reader.rest > 0) {
-    const { sessionExpiryS = 0 } = readProperties(reader, place.disconnect);
+    const { sessionExpiryS } = readProperties(reader, place.disconnect);
     reader.finish('DISCONNECT');
+    if (sessionExpiryS === undefined) return reasonCode;
     // [MQTT5 3.14.2.2.2]
     if (sessionExpiryS > 0 && client.sessionExpiryS === 0) {
       throw protocolError('a DISCONNECT sets a Session Expiry Interval and the CONNECT had none');
     }
+    client.connection.context.sessions.setExpiry(client.session, sessionExpiryS);
   }
   return reasonCode;
 }

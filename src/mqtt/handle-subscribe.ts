@@ -38,7 +38,8 @@ export function handleSubscribe(client: Client, { bytes, start, body, end }: Pac
     client.note(refusal.why, 'a topic filter of a client is refused');
     return client.version === 5 ? refusal.code : FAILURE;
   });
-  client.connection.answer(suback(client.version, packet.messageId ?? 0, codes));
+  const { connection, session } = client;
+  connection.context.sessions.answer(session, connection, suback(client.version, packet.messageId ?? 0, codes));
 }
 
 interface Refusal {

@@ -13,7 +13,8 @@ export function handleUnsubscribe(client: Client, { bytes, start, body, end }: P
     start,
   );
   const codes = unsubscriptions.map((filter) => unsubscribe(client, filter));
-  client.connection.answer(unsuback(client.version, messageId, codes));
+  const { connection, session } = client;
+  connection.context.sessions.answer(session, connection, unsuback(client.version, messageId, codes));
 }
 
 function unsubscribe(client: Client, filter: string): number {

@@ -19,7 +19,8 @@ import { Requests } from './requests.ts';
 import { RetainedRound } from './retained-delivery.ts';
 import type { RetainedStatus, RetainedStore } from './retained-port.ts';
 import { RetainedRequests } from './retained-requests.ts';
-import { Sessions } from './sessions.ts';
+import type { SessionStore } from './session-port.ts';
+import { Sessions, type SessionsStatus } from './sessions.ts';
 import { type SystemFacts, SystemTopics, type TrafficFacts } from './system-topics.ts';
 import { TopicNames } from './topic-names.ts';
 
@@ -47,6 +48,8 @@ export interface MqttParts {
   readonly authenticator?: Authenticator | null;
   /** Retained messages; null or nothing: off. */
   readonly retained?: RetainedStore | null;
+  /** Persistent sessions; null or nothing: every session ends with its connection. */
+  readonly sessions?: SessionStore | null;
   /** What `$SYS` tells beside the traffic of this edge. */
   readonly facts?: () => SystemFacts;
   /** Milliseconds since 1970. */
@@ -73,6 +76,8 @@ export interface MqttStatus {
   counters: Record<string, number>;
   /** Null where they are off. */
   retained: RetainedStatus | null;
+  /** Persistent ones; null where there are none. */
+  sessions: SessionsStatus | null;
   clients: ClientStatus[];
 }
 
@@ -97,6 +102,7 @@ export class MqttEdge implements Service {
     gateway = 'petiole',
     authenticator = null,
     retained = null,
+    sessions: stored = null,
     facts = noFacts,
     clock = Date.now,
   }: MqttParts) {
@@ -126,7 +132,7 @@ export class MqttEdge implements Service {
       notices: new Notices(counters),
     };
     this.#retainedRequests = retained && new RetainedRequests(router, retained, gateway, clock);
-    const sessions = new Sessions(context);
+    const sessions = new Sessions(context, stored);
     this.#context = context;
     const bounds: HandshakeBounds = {
       timeoutMs: options.connectTimeoutMs,
@@ -148,7 +154,8 @@ export class MqttEdge implements Service {
 
   /** Rejects with the GatewayError of the first listener that cannot open; then none is open. */
   async start(): Promise<void> {
-    const { log, options } = this.#context;
+    const { log, options, sessions } = this.#context;
+    sessions.start();
     for (const { listener } of this.#listeners) {
       try {
         await listener.start();
@@ -195,6 +202,7 @@ export class MqttEdge implements Service {
       ),
       counters: { ...this.#context.counters },
       retained: this.#context.retained?.status() ?? null,
+      sessions: this.#context.sessions.status(),
       clients,
     };
   }
@@ -253,6 +261,7 @@ export class MqttEdge implements Service {
 
   #sweep(): void {
     const now = performance.now();
+    this.#context.sessions.sweep();
     for (const connection of this.#connections()) connection.sweep(now);
   }
 }

@@ -26,6 +26,10 @@ export interface MqttOptions {
   readonly sessionQueueMax?: number;
   /** And their bytes. */
   readonly sessionQueueBytesMax?: number;
+  /** Persistent sessions; a client beyond them gets one that ends with its connection. */
+  readonly sessionsMax?: number;
+  /** The longest Session Expiry Interval in seconds, and that of 3.1.1. */
+  readonly sessionExpiryMaxS?: number;
 }
 
 /** Of what may be left out. */
@@ -37,4 +41,6 @@ export const optionDefaults = {
   outboundBytesMax: 1024 * 1024,
   sessionQueueMax: 1000,
   sessionQueueBytesMax: 1024 * 1024,
+  sessionsMax: 10_000,
+  sessionExpiryMaxS: 7 * 24 * 3600,
 } as const;

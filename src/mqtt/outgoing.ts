@@ -93,6 +93,15 @@ export class Outgoing implements DeliveryOwner, Receipt {
     this.#sentThrough = sentThrough;
   }
 
+  /** The disk has lost what was there: only what is in memory is left, and no more is to be read. */
+  lostDisk(): void {
+    const left = [...this.#inflight.values(), ...this.#waiting];
+    this.#context.counters.deliveriesNotKept += this.#count - left.length;
+    this.#count = left.length;
+    this.#bytes = left.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#isAtEnd = true;
+  }
+
   /** False where a bound forbids it, which is counted. */
   add(delivery: Delivery): boolean {
     const { sessionQueueMax, sessionQueueBytesMax } = this.#context.options;
@@ -310,12 +319,12 @@ export class Outgoing implements DeliveryOwner, Receipt {
   #read(): void {
     const connection = this.#connection;
     this.#isReading = true;
-    void this.#store?.read(this.id, this.#loadedThrough).then(({ deliveries, isEnd }) => {
+    void this.#store?.read(this.id, this.#loadedThrough).then(({ deliveries, through, isEnd }) => {
       if (connection !== this.#connection) return;
       this.#isReading = false;
       this.#isAtEnd = isEnd;
       for (const delivery of deliveries) this.#waiting.push(delivery);
-      this.#loadedThrough = deliveries.at(-1)?.sequence ?? this.#loadedThrough;
+      this.#loadedThrough = through;
       this.#pump();
     });
   }

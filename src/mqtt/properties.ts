@@ -94,7 +94,7 @@ export function expiryS(headers: Buffer): number | null {
 }
 
 /** A wall clock before this is a clock without a battery: what it stamps does not expire, since its age is not known. */
-const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1);
+export const CLOCK_FLOOR_MS: number = Date.UTC(2026, 0, 1);
 
 /** When a message of that time expires, on the wall clock in milliseconds; 0 for never. */
 export function expiresMs(headers: Buffer, receivedAtMs: number): number {

@@ -52,14 +52,16 @@ export interface SessionRow {
  * commit, which is also the one of the messages that are journaled in the same turn.
  */
 export interface SessionStore {
-  /** What was on the disk at the start; handed out once. */
+  /** What was on the disk when the store was opened; handed out once. */
   takeStored(): StoredSession[];
+  /** Called when the store is opened while the box runs; `isAnew`: it has lost some of what it had. */
+  listen(listener: { opened(isAnew: boolean): void }): void;
   /** A number that no session has had. */
   nextId(): number;
   /** The row is new, or another. */
   change(row: SessionRow): void;
-  /** Ends a session with all it holds. */
-  drop(id: number): void;
+  /** Ends a session with all it holds, which was `bytes`. */
+  drop(id: number, bytes: number): void;
   /** False where the bound of the whole box, or the free-space reserve of the disk, allows no more. */
   hasRoom(bytes: number): boolean;
   enqueue(owner: DeliveryOwner, delivery: Delivery): void;
@@ -75,6 +77,8 @@ export interface SessionStore {
   after(receipt: Receipt, token: number, reached: number): void;
   /** A receipt that is passed on only then. */
   saved(receipt: Receipt): Receipt;
-  /** Deliveries on the disk behind a sequence, oldest first; `isEnd`: there are no more. */
-  read(id: number, after: number): Promise<{ deliveries: Delivery[]; isEnd: boolean }>;
+  /** Deliveries on the disk behind a sequence, oldest first; up to `through` there are no others, and none behind `isEnd`. */
+  read(id: number, after: number): Promise<{ deliveries: Delivery[]; through: number; isEnd: boolean }>;
+  /** Of all sessions together. */
+  status(): { bytes: number; bytesMax: number };
 }

@@ -6,19 +6,23 @@ import { Outgoing } from './outgoing.ts';
 import { expiresMs } from './properties.ts';
 import { Received } from './received.ts';
 import type { RetainedMessage } from './retained-port.ts';
-import type { Delivery, SessionStore } from './session-port.ts';
+import type { Delivery, SessionRow, SessionStore } from './session-port.ts';
+import { writeSession } from './session-record.ts';
 import type { SubscriptionOptions, TopicSubscription } from './topic-subscription.ts';
+import type { Will } from './will.ts';
 
 /** What a delivery costs beside its bytes, in memory and in the store. */
 const DELIVERY_COST = 100;
 
 /**
- * What the server keeps of a client [MQTT-3.1.2-4] [MQTT5 4.1]: its subscriptions and the QoS 1 and 2 messages that are not
- * complete, in both directions. Persistent (`id` above 0): in the store, and there while the client is away. Otherwise it
- * ends with its connection.
+ * What the server keeps of a client [MQTT-3.1.2-4] [MQTT5 4.1]: its subscriptions, its will and the QoS 1 and 2 messages
+ * that are not complete, in both directions. A persistent one is in the store, and there while the client is away. Any
+ * other ends with its connection.
  */
-export class Session {
+export class Session implements SessionRow {
+  /** Number of its row in the store, 0 for none; one that is not persistent has a row while it has a will. */
   readonly id: number;
+  readonly isPersistent: boolean;
   readonly party: Party;
   /** By topic filter as the client wrote it. */
   readonly subscriptions = new Map<string, TopicSubscription>();
@@ -29,7 +33,14 @@ export class Session {
   user: User | null;
   /** Seconds that it lives without a connection. */
   expiryS = 0;
+  will: Will | null = null;
+  /** Wall clock; 0 where that could not be trusted, or while its client is there. */
+  leftAtMs = 0;
   #client: Client | null = null;
+  /** On the monotonic clock. */
+  #leftAt = 0;
+  #willDueAt = 0;
+  #isRestored = false;
 
   constructor(
     context: Context,
@@ -43,12 +54,22 @@ export class Session {
     this.party = party;
     this.user = user;
     this.id = id;
+    this.isPersistent = store !== null;
     this.outgoing = new Outgoing(context, id, store);
     this.received = new Received(id, store, received);
   }
 
-  get isPersistent(): boolean {
-    return this.id > 0;
+  get clientId(): string {
+    return this.party.name;
+  }
+
+  /** Its row. */
+  get data(): string {
+    return writeSession(this);
+  }
+
+  get hasShared(): boolean {
+    return [...this.subscriptions.keys()].some((filter) => filter.startsWith('$share/'));
   }
 
   /** Null while it is away. */
@@ -59,6 +80,35 @@ export class Session {
   attach(client: Client): void {
     this.#client = client;
     this.user = client.user;
+  }
+
+  /** A CONNECT has come: a will that was due later is not [MQTT-3.1.3-9]. */
+  isThere(will: Will | null): void {
+    this.will = will;
+    this.#willDueAt = 0;
+    this.leftAtMs = 0;
+  }
+
+  /** The client is away since now, or since `leftAtMs` where a box wrote that before this one. */
+  away(leftAtMs: number, isRestored = false): void {
+    this.#isRestored = isRestored;
+    this.#leftAt = performance.now();
+    this.leftAtMs = leftAtMs;
+  }
+
+  /** How long its client is away; `nowMs` is the wall clock, which may be wrong. */
+  awayMs(nowMs: number): number {
+    const byWallMs = this.leftAtMs > 0 ? nowMs - this.leftAtMs : 0;
+    const sinceMs = performance.now() - this.#leftAt;
+    return this.#isRestored ? Math.max(sinceMs, byWallMs) : sinceMs;
+  }
+
+  willDelayed(delayS: number): void {
+    this.#willDueAt = performance.now() + delayS * 1000;
+  }
+
+  get isWillDue(): boolean {
+    return this.will !== null && performance.now() >= this.#willDueAt;
   }
 
   /** Its client has gone. */

@@ -8,20 +8,20 @@ import { publishRetainedWill } from './retain.ts';
 export interface Will {
   readonly subject: string;
   readonly headers: Buffer;
-  /** A copy: it lives as long as the connection, and must not keep the chunk that it came in. */
+  /** A copy: it lives as long as the session, and must not keep the chunk that it came in. */
   readonly payload: Buffer;
   readonly retain: boolean;
   readonly qos: number;
+  /** Will Delay Interval in seconds [MQTT5 3.1.3.2.2]. */
+  readonly delayS: number;
 }
 
-/**
- * Publishes a will at once, whatever its delay: sessions end with their connection here, and a will waits no longer than
- * the session [MQTT-3.1.3-9].
- */
+/** Publishes a will now; who calls knows that it is due. */
 export function publishWill(context: Context, will: Will, origin: Party): void {
   const { counters, router, retained, clock } = context;
+  const { subject, headers, payload, retain, qos } = will;
   counters.willsPublished++;
-  const message: Message = { ...will, reply: '', receivedAtMs: clock(), origin };
+  const message: Message = { subject, headers, payload, retain, qos, reply: '', receivedAtMs: clock(), origin };
   const receipt = new WillReceipt(context, origin.name);
   if (will.retain && retained !== null) publishRetainedWill(context, retained, message, receipt);
   else router.publish(message, receipt, 0);

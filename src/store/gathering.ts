@@ -30,6 +30,8 @@ export class Gathering {
   readonly #tokens: number[] = [];
   readonly #reached: number[] = [];
   readonly #batchOf: number[] = [];
+  /** Where the last message went. */
+  lastBatch = -1;
   bytes = 0;
 
   /** `batchBytesMax`: where a lane's batch is closed. */
@@ -62,6 +64,7 @@ export class Gathering {
     this.#tokens.push(token);
     this.#reached.push(reached);
     this.#batchOf.push(index);
+    this.lastBatch = index;
   }
 
   #buffer(bytes: number): Buffer {

@@ -22,6 +22,7 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchReader } from './record.ts';
 import { Retained } from './retained.ts';
+import { Sessions } from './sessions.ts';
 import { type Tail, Tails } from './tails.ts';
 import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
@@ -62,6 +63,8 @@ export interface Stretch {
 export class Journal implements Service {
   /** Null where retained messages are off. */
   readonly retained: Retained | null;
+  /** Null where there are no persistent sessions. */
+  readonly sessions: Sessions | null;
   readonly #log: Log;
   /** Called when the store had to be opened again: with `change` lanes, cursors and perhaps the epoch become others. */
   readonly #reopened: (change: () => void) => void;
@@ -106,6 +109,15 @@ export class Journal implements Service {
           () => this.#store?.reserveReached ?? false,
         )
       : null;
+    this.sessions = options.sessions
+      ? new Sessions(
+          options.sessions,
+          () => this.#schedule(),
+          () => this.#store?.reserveReached ?? false,
+          () => this.#gathering,
+          (session, after) => this.#writer.ask('deliveries', { kind: 'session', session, after }),
+        )
+      : null;
   }
 
   get epoch(): string {
@@ -128,7 +140,7 @@ export class Journal implements Service {
     this.#turn = setInterval(() => {
       if (this.linked && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
       this.retained?.sweep(Date.now());
-      this.#flush();
+      this.#flush(this.sessions?.isChanged);
     }, TURN_MS);
   }
 
@@ -143,6 +155,7 @@ export class Journal implements Service {
     if (note !== '') this.#log.error({ epoch }, note);
     // What is on the disk now may be less than what is here.
     if (retainedKnown && isAnew) this.retained?.rewrite();
+    this.sessions?.opened(retainedKnown && isAnew);
     if (retainedLeft === 0) return;
     if (!retainedKnown) this.retained?.leave(retainedLeft);
     const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
@@ -217,10 +230,11 @@ export class Journal implements Service {
     });
   }
 
-  /** Sends off what has gathered; one commit at a time. */
-  #flush(): void {
+  /** Sends off what has gathered; one commit at a time. `isDue`: also what could wait for another's commit. */
+  #flush(isDue = false): void {
     if (this.#committing || !this.#writer.started) return;
-    const isFull = this.#gathering.count > 0 || (this.retained?.isChanged ?? false);
+    const isChanged = (this.retained?.isChanged ?? false) || (this.sessions?.isUrgent ?? false);
+    const isFull = this.#gathering.count > 0 || isChanged || isDue;
     const watermarks = this.#cursors.due(isFull, performance.now());
     if (!isFull && watermarks.length === 0) return;
     const gathering = this.#gathering;
@@ -230,7 +244,9 @@ export class Journal implements Service {
     const retained = this.retained?.takeChanges() ?? null;
     const transfer = batches.map(({ buffer }) => buffer.buffer as ArrayBuffer);
     if (retained) transfer.push(retained.buffer as ArrayBuffer);
-    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained }, transfer);
+    const sessions = this.sessions?.takeChanges() ?? null;
+    if (sessions?.packed) transfer.push(sessions.packed.buffer as ArrayBuffer);
+    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained, sessions }, transfer);
   }
 
   #receive(reply: Reply): void {
@@ -246,11 +262,15 @@ export class Journal implements Service {
       case 'retained':
         this.retained?.load(bufferOf(reply.chunk));
         return;
+      case 'sessions':
+        this.sessions?.load(reply.sessions);
+        return;
       case 'ready':
         this.#reopened(() => this.#ready(reply));
         this.#note(null);
         return;
       case 'blobs':
+      case 'deliveries':
       case 'marked':
       case 'unavailable':
       case 'failed':
@@ -268,6 +288,7 @@ export class Journal implements Service {
     if (failure) this.#cursors.restore(watermarks);
     // Before the receipts below, which may wait for it.
     this.retained?.committed(failure);
+    this.sessions?.committed(failure);
     // The next commit is on its way before the receipts of this one cost time.
     if (this.#gathering.count > 0) this.#flush();
     this.#commits++;
@@ -371,7 +392,10 @@ export class Journal implements Service {
     this.#stopping = true;
     while (this.#committing || this.#gathering.count > 0) await this.#afterCommit().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
-    if (this.retained?.isChanged) await this.#afterCommit().catch(() => undefined);
+    if (this.retained?.isChanged || this.sessions?.isChanged) {
+      this.#flush(true);
+      await this.#afterCommit().catch(() => undefined);
+    }
     await this.#writer.stop({ kind: 'stop', epoch: this.#epoch, watermarks: this.#cursors.all(performance.now()) });
   });
 

@@ -78,6 +78,30 @@ const migrations: readonly Migration[] = [
   );
   `,
   },
+  {
+    sql: `
+  -- A persistent MQTT session; data is JSON of the edge.
+  CREATE TABLE session (id INTEGER PRIMARY KEY, client TEXT NOT NULL, data TEXT NOT NULL);
+  -- A QoS 1 or 2 message on its way to a session.
+  CREATE TABLE delivery (
+    session INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    -- QoS, retain 4, released 8.
+    flags INTEGER NOT NULL,
+    identifier INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    share TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    headers BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (session, sequence)
+  ) WITHOUT ROWID;
+  -- Packet identifiers of QoS 2 messages from a session that are not released.
+  CREATE TABLE received (session INTEGER NOT NULL, identifier INTEGER NOT NULL, PRIMARY KEY (session, identifier))
+  WITHOUT ROWID;
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

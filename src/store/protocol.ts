@@ -1,3 +1,6 @@
+import type { SessionChanges } from './session-changes.ts';
+import type { Page, SessionLoad } from './session-table.ts';
+
 /** What passes between the main thread and the writer thread. Buffers are transferred, never copied. */
 
 /** How one lane is bounded; from the configuration. */
@@ -29,6 +32,8 @@ export interface WriterSettings {
   readonly reserveBytes: number;
   /** Null: those on the disk stay there unread. */
   readonly retained?: RetainedLimits | null;
+  /** Bounds of the persistent sessions together; null: those on the disk stay there unread. */
+  readonly sessions?: { readonly bytesMax: number } | null;
 }
 
 export interface CommitBatch {
@@ -90,9 +95,18 @@ export interface LedgerRow {
 
 export type Request =
   /** `epoch`: to which the watermarks belong. `retained`: packed changes (see retained-rows.ts). */
-  | { kind: 'commit'; epoch: string; batches: CommitBatch[]; watermarks: Watermark[]; retained: Uint8Array | null }
+  | {
+      kind: 'commit';
+      epoch: string;
+      batches: CommitBatch[];
+      watermarks: Watermark[];
+      retained: Uint8Array | null;
+      sessions: SessionChanges | null;
+    }
   /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
+  /** Deliveries of a session behind `after`. */
+  | { kind: 'session'; id: number; session: number; after: number }
   /** The forwarder has forgotten what it read and had not sent; what it may have sent ends at `end`. */
   | { kind: 'release'; lane: number; end: number }
   /** A small value that outlives the process, such as how far a consumer has come. Alone in its transaction. */
@@ -150,6 +164,8 @@ export interface ReadBlob {
 export type Reply =
   /** Retained messages of the store, in pieces, all before `ready`. */
   | { kind: 'retained'; chunk: Uint8Array }
+  /** Persistent sessions, likewise. */
+  | { kind: 'sessions'; sessions: SessionLoad[] }
   /** The store is open; again after it had to be closed at runtime, and then perhaps with another epoch. */
   | {
       kind: 'ready';
@@ -180,6 +196,7 @@ export type Reply =
       failure: StoreFailure | null;
     }
   | { kind: 'marked'; id: number; failure: StoreFailure | null }
+  | ({ kind: 'deliveries'; id: number } & Page)
   /** Up to `end` the lane has nothing but these blobs. */
   | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
   | { kind: 'state'; lanes: LaneState[]; store: StoreState };

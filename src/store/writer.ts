@@ -22,6 +22,7 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
 import { type RetainedLoad, RetainedTable } from './retained-table.ts';
+import { type SessionLoad, SessionTable } from './session-table.ts';
 import { isCorrupt, isDiskError, storeError } from './store-error.ts';
 
 /**
@@ -38,6 +39,8 @@ const VACUUM_PAGES = 512;
 const VACUUM_ABOVE_PAGES = 4096;
 /** Ledger rows that go into one batch of messages; with the longest details they fit in it. */
 const DECLARED_AT_ONCE = 64;
+/** Sessions of one message to the main thread at the start. */
+const SESSIONS_AT_ONCE = 500;
 /** A wall clock before this is a clock without a battery, and nothing expires by it. */
 const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1);
 
@@ -58,6 +61,7 @@ interface Parts {
   ledger: Ledger;
   lanes: Lanes;
   retained: RetainedTable;
+  sessions: SessionTable;
 }
 
 class Writer {
@@ -104,6 +108,8 @@ class Writer {
       const ledger = new Ledger(db);
       const lanes = new Lanes(db, ledger);
       const retained = new RetainedTable(db);
+      const sessions = new SessionTable(db);
+      let stored: SessionLoad[] = [];
       let kept: RetainedLoad = { chunks: [], left: 0 };
       db.transaction(() => {
         lanes.load(settings.lanes, this.#laneNames);
@@ -111,18 +117,22 @@ class Writer {
         if (settings.retained && !this.#hasRetained) {
           kept = retained.load(settings.retained, nowMs > CLOCK_FLOOR_MS ? nowMs : 0);
         }
+        if (settings.sessions && !this.#hasRetained) stored = sessions.load();
       }).immediate();
-      return { ledger, lanes, retained, kept };
+      return { ledger, lanes, retained, kept, sessions, stored };
     };
     const { db, epoch, note, parts } = openStore(settings.folder, load, distrust);
-    const { ledger, lanes, retained, kept } = parts;
-    this.#parts = { db, epoch, ledger, lanes, retained };
+    const { ledger, lanes, retained, kept, sessions, stored } = parts;
+    this.#parts = { db, epoch, ledger, lanes, retained, sessions };
     this.#laneNames = lanes.state().map(({ name }) => name);
     this.#failure = null;
     this.#suspect = null;
     if (note !== '') this.#transaction(() => ledger.lose('*', 'corrupt', 0, null, null, note));
     this.#look();
     for (const chunk of kept.chunks) post({ kind: 'retained', chunk }, [chunk.buffer as ArrayBuffer]);
+    for (let at = 0; at < stored.length; at += SESSIONS_AT_ONCE) {
+      post({ kind: 'sessions', sessions: stored.slice(at, at + SESSIONS_AT_ONCE) });
+    }
     const isKnown = this.#hasRetained;
     this.#hasRetained = true;
     post({
@@ -213,7 +223,7 @@ class Writer {
     return this.#failure;
   }
 
-  commit({ epoch, batches, watermarks, retained }: Extract<Request, { kind: 'commit' }>): void {
+  commit({ epoch, batches, watermarks, retained, sessions }: Extract<Request, { kind: 'commit' }>): void {
     const start = performance.now();
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
@@ -222,7 +232,9 @@ class Writer {
         // Those of the store before say nothing of this one.
         if (epoch === parts.epoch) for (const watermark of watermarks) parts.lanes.advance(watermark);
         if (retained) parts.retained.apply(Buffer.from(retained.buffer));
-        return batches.map((batch) => parts.lanes.append(batch));
+        const appended = batches.map((batch) => parts.lanes.append(batch));
+        if (sessions) parts.sessions.apply(sessions, appended);
+        return appended;
       });
       this.#failure = null;
       this.#diskErrors = 0;
@@ -259,6 +271,16 @@ class Writer {
       failure = this.#fail(error, 'cannot keep a mark');
     }
     post({ kind: 'marked', id, failure });
+  }
+
+  readSession(id: number, session: number, after: number): void {
+    try {
+      post({ kind: 'deliveries', id, ...this.#transaction(({ sessions }) => sessions.read(session, after)) });
+    } catch (error) {
+      this.#fail(error, 'cannot read a session from the store');
+      // They stay on the disk until the client connects again.
+      post({ kind: 'deliveries', id, deliveries: [], through: after, isEnd: true });
+    }
   }
 
   release(lane: number, end: number): void {
@@ -392,6 +414,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'mark':
       writer.mark(request.id, request.name, request.value);
+      return;
+    case 'session':
+      writer.readSession(request.id, request.session, request.after);
       return;
     case 'release':
       writer.release(request.lane, request.end);

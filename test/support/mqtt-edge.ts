@@ -21,6 +21,7 @@ import {
 } from './mqtt-packets.ts';
 import { connectWire, openWire, type Wire } from './mqtt-wire.ts';
 import { atEnd, type Scope } from './scope.ts';
+import { tempDir } from './temp.ts';
 import { waitFor } from './wait-for.ts';
 
 type EdgeParts = ConstructorParameters<typeof MqttEdge>[0];
@@ -108,13 +109,14 @@ export class TestEdge {
     users: readonly UserRules[] = [],
   ) {
     this.#scope = scope;
-    this.router.connect(store ?? this.journal, null);
+    this.router.connect(store ?? this.journal, null, store?.sessions);
     this.edge = new MqttEdge({
       listen: listenFor(mqtt),
       router: this.router,
       log: silentLog,
       authenticator: users.length === 0 ? null : new Authenticator(users),
       retained: store?.retained ?? null,
+      sessions: store?.sessions ?? null,
       ...parts,
       options: { ...testOptions, ...options },
     });
@@ -213,4 +215,41 @@ export async function startRetainingEdge(
   atEnd(scope, () => edge.edge.stop());
   await edge.edge.start();
   return { edge, store };
+}
+
+/** A box that remembers sessions, without its listeners for others: an edge on a journal in a folder that stays. */
+export class RestartingEdge {
+  readonly #scope: Scope;
+  readonly #choices: RetainingChoices;
+  readonly #folder: string;
+  #running: { edge: TestEdge; store: Store } | null = null;
+
+  constructor(scope: Scope, choices: RetainingChoices = {}) {
+    this.#scope = scope;
+    this.#choices = choices;
+    this.#folder = tempDir(scope, 'sessions');
+  }
+
+  /** The running edge. */
+  get edge(): TestEdge {
+    assert.ok(this.#running);
+    return this.#running.edge;
+  }
+
+  async start(options: Partial<EdgeOptions> = {}, parts: Partial<EdgeParts> = {}): Promise<TestEdge> {
+    const { journal = {} } = this.#choices;
+    this.#running = await startRetainingEdge(this.#scope, {
+      options: { ...this.#choices.options, ...options },
+      parts: { ...this.#choices.parts, ...parts },
+      journal: { sessions: { bytesMax: 64 * 1024 * 1024 }, ...journal, folder: this.#folder },
+    });
+    return this.edge;
+  }
+
+  /** Stops in order, and starts anew on the same folder. */
+  async restart(options: Partial<EdgeOptions> = {}, parts: Partial<EdgeParts> = {}): Promise<TestEdge> {
+    await this.edge.edge.stop();
+    await this.#running?.store.stop();
+    return this.start(options, parts);
+  }
 }

@@ -35,6 +35,11 @@ test('an empty file gives the safe defaults', (t) => {
         connectsPerS: 500,
         connectsPerAddressS: 100,
         inflightMax: 1000,
+        sessionsMax: 10_000,
+        sessionExpiryMaxS: 604_800,
+        sessionQueueMax: 1000,
+        sessionQueueBytesMax: MiB,
+        sessions: { bytesMax: 64 * MiB },
         retained: { countMax: 10_000, bytesMax: 16 * MiB },
       },
       users: [],
@@ -90,6 +95,11 @@ mqtt:
   retained: on
   retained_max: 11
   retained_bytes_max: 1MiB
+  sessions_max: 12
+  session_expiry_max: 1h
+  session_queue_max: 13
+  session_queue_bytes_max: 32KiB
+  sessions_bytes_max: 2MiB
 nats:
   listen: 0.0.0.0:4223
   anonymous: true
@@ -143,6 +153,11 @@ upstream:
       connectsPerS: 500,
       connectsPerAddressS: 100,
       inflightMax: 9,
+      sessionsMax: 12,
+      sessionExpiryMaxS: 3600,
+      sessionQueueMax: 13,
+      sessionQueueBytesMax: 32 * 1024,
+      sessions: { bytesMax: 2 * MiB },
       retained: { countMax: 11, bytesMax: MiB },
     },
     users: [],
