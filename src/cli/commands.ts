@@ -6,6 +6,7 @@ export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['check', async () => (await import('./check.ts')).check],
   ['status', async () => (await import('./status.ts')).status],
   ['drain', async () => (await import('./drain.ts')).drain],
+  ['journal', async () => (await import('./journal.ts')).journal],
   ['user', async () => (await import('./user.ts')).user],
   ['tail', async () => (await import('./tail.ts')).tail],
   ['pub', async () => (await import('./pub.ts')).pub],

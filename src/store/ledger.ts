@@ -70,6 +70,11 @@ export class Ledger {
     this.#undeclared = Number(this.#db.prepare('SELECT count(*) FROM ledger WHERE declared = 0').pluck().get());
   }
 
+  /** Every row that is kept, oldest first. */
+  all(): LedgerRow[] {
+    return this.#db.prepare<[], Row>(`SELECT ${COLUMNS} FROM ledger ORDER BY id`).all().map(present);
+  }
+
   newest(): LedgerRow[] {
     return this.#db
       .prepare<[number], Row>(`SELECT ${COLUMNS} FROM ledger ORDER BY id DESC LIMIT ?`)

@@ -131,7 +131,7 @@ export class Forwarder implements Service {
   /** A message on the box's own inbox: `a.<lane>.<pass>.<slot>` for PubAcks, `f.<n>` for what is read back. */
   answer(token: string, headers: Buffer, payload: Buffer): void {
     if (token.startsWith(`${FETCH}.`)) {
-      this.#fetches.get(token)?.take(headers);
+      this.#fetches.get(token)?.take(headers, payload);
       return;
     }
     const [, lane, pass, slot] = token.split('.');

@@ -49,6 +49,14 @@ export class JetStream {
     return Array.isArray(streams) && streams.length > 0 ? String(streams[0]) : null;
   }
 
+  /** Every stream that takes something of this filter. */
+  async streamsOf(filter: string): Promise<string[]> {
+    const answer = await this.call('STREAM.NAMES', JSON.stringify({ subject: filter }));
+    if (answer.error) throw answer.error;
+    const { streams } = answer.body;
+    return Array.isArray(streams) ? streams.map(String) : [];
+  }
+
   /** One API request. A refusal by the API is in `error`; no answer at all rejects. */
   async call(call: string, body: string): Promise<ApiAnswer> {
     let payload: Buffer;

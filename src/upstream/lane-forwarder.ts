@@ -84,6 +84,7 @@ export class LaneForwarder implements Sender {
       ...parts,
       sender: this,
       index,
+      isForeign: isForeign(name),
       window,
       ackTimeoutMs,
       own: stream?.own ?? false,
@@ -93,7 +94,7 @@ export class LaneForwarder implements Sender {
         arrived: () => this.schedule(),
         undecodable: (first, last, detail) => this.#pass?.undecodable(first, last, detail),
       }),
-      headers: new UploadHeaders(`${gateway}.${parts.records.epoch}.${name}`, isLate ? 0 : historicalAfterMs),
+      headers: new UploadHeaders(identityOf(gateway, parts.records.epoch, name), isLate ? 0 : historicalAfterMs),
       acknowledged: (duplicate) => this.#acknowledged(duplicate),
       idle: () => this.#goesWell('idle'),
       lose: (first, last, reason, detail) => this.#lose(first, last, reason, detail),
@@ -216,8 +217,11 @@ export class LaneForwarder implements Sender {
     const { index, name, subjects, stream } = this.options;
     const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects.map((one) => hub.nameAtHub(one)) : [];
     const own = stream?.own ? stream.name : null;
-    const lane = { index, own, idEnd: `.${records.epoch}.${name}.`, filters };
-    const found = await reconcile({ ...this.#lane, inbox }, lane, this.#doubt);
+    const identity = identityOf('', records.epoch, name);
+    const lane = { index, own, idEnd: `${identity.slice(identity.indexOf('.'))}.`, filters };
+    // Records of another box may have come, or still come, another way: nobody here knows which.
+    const doubt = isForeign(name) ? null : this.#doubt;
+    const found = await reconcile({ ...this.#lane, inbox }, lane, doubt);
     if (signal.aborted) throw new GatewayError('not_connected', 'the link fell');
     if (this.#finished) throw new GatewayError('stopping', 'the box is stopping');
     for (const { message, hint } of found.alarms) this.#log.error({ lane: name, hint }, message);
@@ -290,4 +294,14 @@ export class LaneForwarder implements Sender {
     this.#log.error({ lane: name, first, last }, `records will not reach the hub: ${detail}`);
     this.#parts.records.lose({ lane: index, reason, count, first, last, detail });
   }
+}
+
+/** A lane of another box, whose records were carried here, has that box's identity as its name. */
+function isForeign(name: string): boolean {
+  return name.startsWith('@');
+}
+
+/** `<gateway>.<epoch>.<lane>`: what the ids of a lane's records begin with. */
+function identityOf(gateway: string, epoch: string, name: string): string {
+  return isForeign(name) ? name.slice(1) : `${gateway}.${epoch}.${name}`;
 }

@@ -18,6 +18,7 @@ const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 export interface PassLane {
   readonly index: number;
   readonly own: boolean;
+  readonly isForeign: boolean;
   readonly window: number;
   readonly ackTimeoutMs: number;
   readonly hub: Hub;

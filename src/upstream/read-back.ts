@@ -14,7 +14,7 @@ const GET_AT_ONCE = 64;
 
 /** Answers of one fetch, handed in by the forwarder as they arrive on the box's inbox. */
 export interface Fetching {
-  take(headers: Buffer): void;
+  take(headers: Buffer, payload: Buffer): void;
   /** No answer can come any more. */
   fail(reason: GatewayError): void;
 }
@@ -61,10 +61,22 @@ export async function readBack(
     else result.ours++;
     if (sequence > cursor) result.found.add(sequence);
   };
-  const consumer = await createConsumer(parts.jetStream, stream.name, from, filters);
+  await readFrom(parts, stream, from, { filters, headersOnly: true }, take);
+  return result;
+}
+
+/** Hands over every message of the stream from sequence `from` on, in order; without payloads where only headers count. */
+export async function readFrom(
+  parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
+  stream: StreamInfo,
+  from: number,
+  options: { filters: readonly string[]; headersOnly: boolean },
+  take: (headers: Buffer, payload: Buffer) => void,
+): Promise<void> {
+  const consumer = await createConsumer(parts.jetStream, stream.name, from, options);
   if (consumer === null) {
     await readSingly(parts.jetStream, stream.name, from, stream.lastSequence, take);
-    return result;
+    return;
   }
   for (let left = consumer.pending; left > 0; ) {
     const got = await fetch(parts, stream.name, consumer.name, Math.min(left, FETCH), take);
@@ -72,7 +84,6 @@ export async function readBack(
     left -= got;
   }
   void parts.jetStream.call(`CONSUMER.DELETE.${stream.name}.${consumer.name}`, '').catch(() => undefined);
-  return result;
 }
 
 /** `<gateway>.<epoch>.<lane>.<sequence>`; 0 where it is not ours. */
@@ -88,14 +99,14 @@ async function createConsumer(
   jetStream: JetStream,
   stream: string,
   from: number,
-  filters: readonly string[],
+  { filters, headersOnly }: { filters: readonly string[]; headersOnly: boolean },
 ): Promise<{ name: string; pending: number } | null> {
   const config = {
     deliver_policy: 'by_start_sequence',
     opt_start_seq: from,
     ack_policy: 'none',
     replay_policy: 'instant',
-    headers_only: true,
+    headers_only: headersOnly,
     inactive_threshold: INACTIVE_NS,
     mem_storage: true,
     num_replicas: 1,
@@ -104,7 +115,7 @@ async function createConsumer(
   const answer = await jetStream.call(`CONSUMER.CREATE.${stream}`, JSON.stringify({ stream_name: stream, config }));
   if (answer.error) {
     // A filter may not fit the stream's subjects: without one it only takes longer.
-    return filters.length > 0 ? createConsumer(jetStream, stream, from, []) : null;
+    return filters.length > 0 ? createConsumer(jetStream, stream, from, { filters: [], headersOnly }) : null;
   }
   const { name, num_pending } = answer.body;
   if (typeof name !== 'string' || typeof num_pending !== 'number') {
@@ -119,7 +130,7 @@ function fetch(
   stream: string,
   consumer: string,
   count: number,
-  take: (headers: Buffer) => void,
+  take: (headers: Buffer, payload: Buffer) => void,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     let got = 0;
@@ -137,11 +148,11 @@ function fetch(
     };
     const reply = inbox.open({
       fail: end,
-      take(headers) {
+      take(headers, payload) {
         // A status line instead of a message: there is nothing more.
         const isStatus = headers.length >= 12 && headers[8] === 0x20;
         if (!isStatus) {
-          take(headers);
+          take(headers, payload);
           got++;
         }
         clearTimeout(timer);
@@ -164,7 +175,7 @@ async function readSingly(
   stream: string,
   from: number,
   to: number,
-  take: (headers: Buffer) => void,
+  take: (headers: Buffer, payload: Buffer) => void,
 ): Promise<void> {
   for (let next = from; next <= to; next += GET_AT_ONCE) {
     const sequences = Array.from({ length: Math.min(GET_AT_ONCE, to - next + 1) }, (_, i) => next + i);
@@ -175,8 +186,11 @@ async function readSingly(
       // Only this one means that it is not there; after any other refusal nobody knows.
       if (errorCode === NO_MESSAGE) continue;
       if (error) throw error;
-      const { hdrs } = fieldsOf(body.message);
-      take(typeof hdrs === 'string' ? Buffer.from(hdrs, 'base64') : NO_BLOCK);
+      const { hdrs, data } = fieldsOf(body.message);
+      take(
+        typeof hdrs === 'string' ? Buffer.from(hdrs, 'base64') : NO_BLOCK,
+        typeof data === 'string' ? Buffer.from(data, 'base64') : NO_BLOCK,
+      );
     }
   }
 }

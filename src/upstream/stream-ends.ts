@@ -20,6 +20,8 @@ export interface StreamEnd {
 export interface StreamEndsParts {
   readonly index: number;
   readonly own: boolean;
+  /** Records of another box: a stream that the lane has not written to may have them all the same. */
+  readonly isForeign: boolean;
   readonly records: Records;
   readonly routes: Routes;
   readonly jetStream: JetStream;
@@ -47,10 +49,14 @@ export class StreamEnds {
 
   /** Asks the hub which stream takes the subject. Rejects where none does, or where something of the lane may be in it. */
   async find(subject: string): Promise<void> {
-    const { index, records, routes, jetStream } = this.#parts;
+    const { index, isForeign, records, routes, jetStream } = this.#parts;
     const info = await routes.find(subject, jetStream);
     if (records.resume(index).positions.some(({ stream }) => stream === info.name)) {
       throw new GatewayError('hub_error', `stream ${info.name} is back at the hub, and may hold what is in doubt`);
+    }
+    if (isForeign) {
+      await records.place(index, { ...positionAtEnd(info), sequence: 0 });
+      throw new GatewayError('hub_error', `stream ${info.name} may hold records that came another way`);
     }
     // The lane has never written to it: its end is where our records begin, and that is on disk first.
     await records.place(index, positionAtEnd(info));

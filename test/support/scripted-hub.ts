@@ -3,6 +3,8 @@ import { buildHeaders, statusHeaders } from '../../src/core/headers.ts';
 import type { Hub } from '../../src/upstream/ports.ts';
 import type { Fetching, Inbox } from '../../src/upstream/read-back.ts';
 
+const NONE = Buffer.alloc(0);
+
 /** A stream as the far end tells of it: `messages` are ids by stream sequence, null for a message of somebody else. */
 export interface ScriptedStream {
   created?: string;
@@ -97,9 +99,9 @@ export class ScriptedHub implements Hub {
     const left = [...(this.streams.get(name)?.messages ?? [])].filter(([sequence]) => sequence > this.#consumed);
     for (const [sequence, id] of left.slice(0, batch)) {
       this.#consumed = sequence;
-      this.#fetching?.take(headersOf(id));
+      this.#fetching?.take(headersOf(id), NONE);
     }
-    if (left.length < batch) this.#fetching?.take(statusHeaders(404, 'No Messages'));
+    if (left.length < batch) this.#fetching?.take(statusHeaders(404, 'No Messages'), NONE);
   }
 }
 

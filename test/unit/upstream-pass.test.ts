@@ -46,6 +46,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
     {
       index: 0,
       own,
+      isForeign: false,
       window,
       ackTimeoutMs: 1_000,
       hub,

@@ -1,0 +1,201 @@
+import { GatewayError } from '../core/errors.ts';
+import { headerValue } from '../core/headers.ts';
+import { Ranges } from '../core/ranges.ts';
+import type { JetStream, StreamInfo } from './jetstream.ts';
+import type { Hub } from './ports.ts';
+import { type Inbox, readFrom } from './read-back.ts';
+
+/**
+ * The proof that nothing disappeared in silence. Per lane: what the box numbered is at the hub, or declared lost, or still
+ * waits on the box; and nothing is at the hub twice or out of order.
+ *
+ *   produced (1 to last) = received ∪ declared lost ∪ waiting
+ */
+
+/** Ranges that are shown of each kind; the counts are of all. */
+const SHOWN_MAX = 20;
+
+export interface Produced {
+  name: string;
+  subjects: readonly string[];
+  /** The stream that the configuration names, null for whichever takes the subjects. */
+  stream: string | null;
+  lastSequence: number;
+  /** The hub is known to have, or to have been told to miss, everything up to here. */
+  cursor: number;
+}
+
+export interface Declared {
+  lane: string;
+  reason: string;
+  count: number;
+  first: number | null;
+  last: number | null;
+}
+
+export interface LaneAudit {
+  lane: string;
+  streams: string[];
+  produced: number;
+  received: number;
+  /** By the ledger, numbers only: refused messages never got one. */
+  declared: number;
+  refused: number;
+  waiting: number;
+  /** Acknowledged, and neither at the hub nor declared lost: what must be empty. */
+  missing: [first: number, last: number][];
+  missingCount: number;
+  duplicates: number;
+  outOfOrder: number;
+  /** Not looked for: the stream begins behind them, because its limits or somebody removed what was before. */
+  unprovable: number;
+}
+
+export interface AuditParts {
+  hub: Hub;
+  jetStream: JetStream;
+  inbox: Inbox;
+}
+
+interface Tally {
+  received: Ranges;
+  duplicates: number;
+  outOfOrder: number;
+  newest: number;
+}
+
+export class Audit {
+  readonly #parts: AuditParts;
+  readonly #epoch: string;
+  readonly #tallies = new Map<string, Tally>();
+  readonly #streams = new Map<string, StreamInfo>();
+  /** Called now and then with how many messages were read, and how many there are. */
+  progress: (read: number, total: number) => void = () => undefined;
+
+  constructor(parts: AuditParts, epoch: string) {
+    this.#parts = parts;
+    this.#epoch = epoch;
+  }
+
+  /** `known`: losses that the box itself can tell of, declared to the hub or not yet. */
+  async run(lanes: readonly Produced[], ledgerSubject: string, known: readonly Declared[]): Promise<LaneAudit[]> {
+    const streamsOf = new Map<string, string[]>();
+    for (const lane of lanes) streamsOf.set(lane.name, await this.#streamsOf(lane));
+    let read = 0;
+    const total = [...this.#streams.values()].reduce((sum, one) => sum + one.lastSequence - one.firstSequence + 1, 0);
+    for (const info of this.#streams.values()) {
+      await readFrom(
+        this.#parts,
+        info,
+        Math.max(1, info.firstSequence),
+        { filters: [], headersOnly: true },
+        (headers) => {
+          this.#take(headers);
+          if ((++read & 1023) === 0) this.progress(read, total);
+        },
+      );
+    }
+    const declared = [...known, ...(await this.#declaredAtHub(ledgerSubject))];
+    return lanes.map((lane) => this.#judge(lane, streamsOf.get(lane.name) ?? [], declared));
+  }
+
+  async #streamsOf({ name, subjects, stream }: Produced): Promise<string[]> {
+    const { jetStream } = this.#parts;
+    const names = new Set<string>();
+    if (stream !== null) names.add(stream);
+    else {
+      for (const subject of subjects) for (const found of await jetStream.streamsOf(subject)) names.add(found);
+    }
+    const there: string[] = [];
+    for (const one of names) {
+      const info = this.#streams.get(one) ?? (await jetStream.streamInfo(one));
+      if (!info) continue;
+      this.#streams.set(one, info);
+      there.push(one);
+    }
+    if (stream !== null && there.length === 0) {
+      throw new GatewayError('no_stream', `the hub has no stream ${stream}, where lane ${name} goes`);
+    }
+    return there;
+  }
+
+  /** `<gateway>.<epoch>.<lane>.<sequence>` */
+  #take(headers: Buffer): void {
+    const id = headerValue(headers, 'Petiole-Id') ?? '';
+    const [, epoch, lane, digits] = id.split('.');
+    const sequence = Number(digits);
+    if (epoch !== this.#epoch || lane === undefined || !Number.isSafeInteger(sequence)) return;
+    let tally = this.#tallies.get(lane);
+    if (!tally) {
+      tally = { received: new Ranges(), duplicates: 0, outOfOrder: 0, newest: 0 };
+      this.#tallies.set(lane, tally);
+    }
+    if (!tally.received.add(sequence)) tally.duplicates++;
+    else if (sequence < tally.newest) tally.outOfOrder++;
+    else tally.newest = sequence;
+  }
+
+  async #declaredAtHub(subject: string): Promise<Declared[]> {
+    const name = await this.#parts.jetStream.streamOf(subject);
+    const info = name === null ? null : await this.#parts.jetStream.streamInfo(name);
+    const found: Declared[] = [];
+    if (!info || info.lastSequence === 0) return found;
+    const options = { filters: [subject], headersOnly: false };
+    await readFrom(this.#parts, info, Math.max(1, info.firstSequence), options, (_, payload) => {
+      const row = rowOf(payload);
+      if (row?.epoch === this.#epoch) found.push(row);
+    });
+    return found;
+  }
+
+  #judge({ name, lastSequence, cursor }: Produced, streams: string[], declared: readonly Declared[]): LaneAudit {
+    const tally = this.#tallies.get(name);
+    const received = tally?.received ?? new Ranges();
+    const accounted = new Ranges();
+    const lost = new Ranges();
+    let refused = 0;
+    for (const { lane, first, last, count } of declared) {
+      if (lane !== name) continue;
+      if (first === null || last === null) refused += count;
+      else lost.add(first, last);
+    }
+    for (const [first, last] of [...received, ...lost]) accounted.add(first, last);
+    const waiting = accounted
+      .missing(cursor + 1, lastSequence)
+      .reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    let gaps = accounted.missing(1, cursor);
+    // A stream that begins behind its first message has forgotten some: those before the oldest that is left.
+    const forgot = streams.some((one) => (this.#streams.get(one)?.firstSequence ?? 1) > 1);
+    const oldest = [...received][0]?.[0] ?? cursor + 1;
+    const old = forgot ? gaps.filter(([, last]) => last < oldest) : [];
+    gaps = gaps.filter((gap) => !old.includes(gap));
+    const sizeOf = (ranges: readonly (readonly [number, number])[]) =>
+      ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    return {
+      lane: name,
+      streams,
+      produced: lastSequence,
+      received: received.count,
+      declared: lost.count,
+      refused,
+      waiting,
+      missing: gaps.slice(0, SHOWN_MAX),
+      missingCount: sizeOf(gaps),
+      duplicates: tally?.duplicates ?? 0,
+      outOfOrder: tally?.outOfOrder ?? 0,
+      unprovable: sizeOf(old),
+    };
+  }
+}
+
+/** Null where the message is no ledger row. */
+function rowOf(payload: Buffer): (Declared & { epoch: unknown }) | null {
+  try {
+    const { epoch, lane, reason, count, first, last } = JSON.parse(payload.toString()) as { [field: string]: unknown };
+    if (typeof lane !== 'string' || typeof count !== 'number') return null;
+    const number = (value: unknown) => (typeof value === 'number' ? value : null);
+    return { epoch, lane, reason: String(reason), count, first: number(first), last: number(last) };
+  } catch {
+    return null;
+  }
+}
