@@ -3,7 +3,7 @@
  *
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
- *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, drain, end-to-end, fan-out-0, fan-out-1, connections,
+ *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, end-to-end, fan-out-0, fan-out-1, connections,
  *                  retained (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
@@ -20,6 +20,7 @@ import type { AuditReport } from '../support/stream-audit.ts';
 import { boxContender, type Procedure } from './box-contender.ts';
 import { brokers } from './brokers.ts';
 import type { Contender } from './contender.ts';
+import { leafRows } from './leaf-rows.ts';
 import { connections, fanOut, retained } from './mqtt-phases.ts';
 import { natsRows } from './nats-rows.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
@@ -235,6 +236,16 @@ async function runRetained(): Promise<void> {
 
 for (const phase of ingestPhases) if (wanted(phase.phase)) await runIngest(phase);
 if (wanted('lone')) await runLone();
+if (wanted('leaf')) {
+  const version = newer?.version ?? versionOf('nats-server');
+  await leafRows(sheet, {
+    box: options['without-box'] ? null : BOX,
+    peer: options.peers && version !== null ? { version, path: newer?.path } : null,
+    hub: newer?.path,
+    scale,
+    attempt,
+  });
+}
 if (wanted('nats')) {
   const version = newer?.version ?? versionOf('nats-server');
   await natsRows(sheet, {
