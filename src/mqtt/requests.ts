@@ -167,7 +167,7 @@ function asRequest(message: Message): Message {
 }
 
 function withCorrelation(headers: Buffer, correlationData: Buffer): Buffer {
-  const kept = removeHeader(headers, CORRELATION_DATA);
-  if (correlationData.length === 0) return kept;
-  return appendHeaders(kept, [[CORRELATION_DATA, correlationData.toString('base64')]]);
+  // A device that answers gives it back by itself.
+  if (correlationData.length === 0 || headerValue(headers, CORRELATION_DATA) !== null) return headers;
+  return appendHeaders(headers, [[CORRELATION_DATA, correlationData.toString('base64')]]);
 }

@@ -4,6 +4,7 @@ import { connect, headers, type Msg, type NatsConnection } from '@nats-io/transp
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { hashPassword } from '../../src/core/password.ts';
 import { type Box, startBox } from '../support/box.ts';
+import { Child } from '../support/child.ts';
 import { connectHub } from '../support/hub-stream.ts';
 import { startNatsServer } from '../support/nats-server.ts';
 import { atEnd, type Scope } from '../support/scope.ts';
@@ -203,6 +204,44 @@ test('a user may answer what it was asked, ask where it may receive, and nothing
   );
 });
 
+test('a device answers a device by the way of the request, and is no means to publish elsewhere', async (t) => {
+  const password_hash = await hashPassword('secret');
+  const users = [
+    { name: 'asks', password_hash, publish: ['sum.>'], subscribe: ['resp.>', 'valve.>'] },
+    { name: 'answers', password_hash, publish: [], subscribe: ['sum.>'] },
+  ];
+  const box = await startBox(t, { config: { users } });
+  const responder = await device(t, box, { username: 'answers', password: 'secret' });
+  await answering(responder, 'sum/x');
+  const client = await device(t, box, { username: 'asks', password: 'secret' });
+  const got = await responses(client, 'resp/+');
+  const bystander = await responses(await device(t, box), '#');
+  const refused = new Promise<void>((resolve) =>
+    responder.on('packetreceive', (packet) => {
+      if (packet.cmd === 'puback' && packet.reasonCode === 0x87) resolve();
+    }),
+  );
+  for (const [responseTopic, id] of [
+    ['resp/1', 'a'],
+    ['resp/1', 'b'],
+    ['other/open', 'c'],
+    ['valve/open', 'd'],
+  ]) {
+    const properties = { ...(responseTopic && { responseTopic }), correlationData: Buffer.from(id ?? '') };
+    await client.publishAsync('sum/x', id ?? '', { qos: 1, properties });
+  }
+  await refused;
+  await waitFor('both answers', () => got.length === 2);
+  assert.deepEqual(
+    got.map(({ payload, properties }) => `${payload} ${properties?.correlationData}`),
+    ['got a a', 'got b b'],
+  );
+  assert.deepEqual(
+    bystander.map(({ topic }) => topic).filter((topic) => topic !== 'sum/x'),
+    [],
+  );
+});
+
 test('Response Information leads a client to topics of its own', async (t) => {
   const password_hash = await hashPassword('secret');
   const box = await startBox(t, {
@@ -270,4 +309,46 @@ test('retained values answer NATS requests, here and from the cloud', async (t) 
   const all = ['end', 'line3.temp.1=1', 'line3.temp.2=2', 'line3.temp.3=3'];
   assert.deepEqual(await walk(local, 'petiole.box.retained.get.line3.>', ''), all);
   assert.deepEqual(await walk(cloud, 'petiole.box.retained.get', 'line3/#'), all);
+});
+
+test('user properties and headers go both ways in order, duplicates kept', async (t) => {
+  const box = await startBox(t);
+  const local = await natsClient(t, box);
+  const client = await device(t, box);
+  const heard: Msg[] = [];
+  local.subscribe('up.x', { callback: (_, message) => void heard.push(message) });
+  await local.flush();
+  const properties = { contentType: 'text/csv', payloadFormatIndicator: true, messageExpiryInterval: 60 };
+  await client.publishAsync('up/x', '1', { properties: { ...properties, userProperties: { b: ['1', '2'], a: '3' } } });
+  await waitFor('the message', () => heard.length === 1);
+  const block = heard[0]?.headers;
+  assert.deepEqual(block?.values('b'), ['1', '2']);
+  assert.deepEqual(block?.values('a'), ['3']);
+  assert.deepEqual(
+    ['Content-Type', 'Mqtt-Payload-Format', 'Mqtt-Message-Expiry'].map((key) => block?.get(key)),
+    ['text/csv', '1', '60'],
+  );
+  const got = await responses(client, 'down/x');
+  const sent = headers();
+  sent.set('Content-Type', 'application/json');
+  sent.append('k', 'one');
+  sent.append('k', 'two');
+  local.publish('down.x', '{}', { headers: sent });
+  await waitFor('the message', () => got.length === 1);
+  assert.equal(got[0]?.properties?.contentType, 'application/json');
+  assert.deepEqual({ ...got[0]?.properties?.userProperties }, { k: ['one', 'two'] });
+});
+
+test('mosquitto_rr is answered by a NATS program', async (t) => {
+  const box = await startBox(t);
+  const local = await natsClient(t, box);
+  local.subscribe('sum.rr', { callback: (_, message) => void message.respond(`sum of ${text(message.data)}`) });
+  await local.flush();
+  const asking = new Child('mosquitto_rr', [
+    ...['-h', '127.0.0.1', '-p', String(box.mqttPort), '-V', '5', '-W', '20'],
+    ...['-t', 'sum/rr', '-e', 'resp/rr', '-m', '1+1', '-q', '1', '-D', 'publish', 'correlation-data', 'c1'],
+  ]);
+  atEnd(t, async () => void (await asking.kill()));
+  assert.deepEqual(await asking.exited, { code: 0, signal: null });
+  assert.deepEqual(asking.lines, ['sum of 1+1']);
 });
