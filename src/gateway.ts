@@ -22,6 +22,7 @@ import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
+import type { SerialEdge } from './serial/serial-edge.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
 import type { Commands } from './upstream/commands.ts';
@@ -70,6 +71,7 @@ export class Gateway implements Service {
   readonly #manager: ServiceManager;
   readonly #startedAtMs = Date.now();
   #nats: ClientPort | null = null;
+  #serial: SerialEdge | null = null;
   #link: LeafLink | null = null;
   #forwarder: Forwarder | null = null;
   #streams: HubStreams | null = null;
@@ -119,6 +121,7 @@ export class Gateway implements Service {
           ...config.status,
           snapshot: () => this.status(),
           drain: this.#drain,
+          capture: (port) => this.#serial?.capture(port) ?? null,
           log: log.child({ part: 'status' }),
         })
       : null;
@@ -154,6 +157,8 @@ export class Gateway implements Service {
       await this.#mqtt.start();
       await this.#makeNats();
       await this.#nats?.start();
+      await this.#makeSerial();
+      await this.#serial?.start();
       await this.#announcer.start();
       await this.#status?.start();
       this.#sampling = setInterval(() => this.#rates.sample(this.#journal.status().lanes, performance.now()), RATES_MS);
@@ -169,6 +174,7 @@ export class Gateway implements Service {
     await this.#manager.stop();
     await this.#status?.stop();
     await this.#announcer.stop();
+    await this.#serial?.stop();
     await this.#nats?.stop();
     await this.#mqtt.stop();
     await this.#commands?.stop();
@@ -291,6 +297,14 @@ export class Gateway implements Service {
     });
   }
 
+  async #makeSerial(): Promise<void> {
+    const { serial } = this.#config;
+    if (serial.length === 0) return;
+    // Loaded only where there is such a port.
+    const { SerialEdge } = await import('./serial/serial-edge.ts');
+    this.#serial = new SerialEdge({ ports: serial, router: this.#router, log: this.#log.child({ part: 'serial' }) });
+  }
+
   /** What the forwarder is told of a lane; one that only the store still knows goes last. */
   #laneUp(name: string): Pick<LaneForwarderOptions, 'name' | 'subjects' | 'priority' | 'stream' | 'isLate'> {
     const isLate = name.endsWith(LATE_SUFFIX);
@@ -376,6 +390,7 @@ export class Gateway implements Service {
       rates: this.#rates,
       mqtt: this.#mqtt.status(),
       nats: this.#nats?.status() ?? NO_NATS,
+      serial: this.#serial?.status() ?? [],
     });
     return { ...facts, problems: problems(facts) };
   }

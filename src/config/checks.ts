@@ -2,6 +2,7 @@ import { covers, hasWildcard, isSystemSubject, matches } from '../core/subject.t
 import { type Address, collide, isLoopback } from './address.ts';
 import { type Path, pathText, quote, type Report } from './problems.ts';
 import { NATS_LISTEN } from './schema.ts';
+import { checkSerial } from './serial-checks.ts';
 import { formatSize } from './units.ts';
 import type { Draft, Refused } from './validate.ts';
 
@@ -11,6 +12,7 @@ export function check(draft: Draft, refused: Refused, report: Report): void {
   checkUsers(draft, refused, report);
   checkLanes(draft, report);
   checkUpstream(draft, refused, report);
+  checkSerial(draft, refused, report);
 }
 
 function checkListeners({ mqtt, nats, status, users = [] }: Draft, refused: Refused, report: Report): void {

@@ -116,15 +116,25 @@ function openSource(file: string | null, cwd: string): Source {
 
 /**
  * `status: off` is short for `status: { listen: off }`, and so is `nats: off`; `websocket: true` of a listener for
- * `websocket: {}`, and `allow_responses: true` of a user.
+ * `websocket: {}`, and `allow_responses: true` of a user. Of a serial port `port: /dev/ttyUSB0` (or `tcp://host:port`) is
+ * short for its path, and `frame: nmea` and `decode: json` for their types.
  */
 function expandShorthand(tree: unknown): unknown {
   if (!isMap(tree)) return tree;
   const edges = [tree.mqtt, tree.nats].filter(isMap);
   for (const listener of edges.flatMap(({ listeners }) => listeners)) expandFlag(listener, 'websocket');
   if (Array.isArray(tree.users)) for (const user of tree.users) expandFlag(user, 'allow_responses');
+  if (Array.isArray(tree.serial)) for (const port of tree.serial) expandPort(port);
   const short = ['status', 'nats'].filter((key) => tree[key] === 'off');
   return { ...tree, ...Object.fromEntries(short.map((key) => [key, { listen: 'off' }])) };
+}
+
+function expandPort(entry: unknown): void {
+  if (!isMap(entry)) return;
+  const { port, frame, decode } = entry;
+  if (typeof port === 'string') entry.port = port.startsWith('tcp://') ? { tcp: port.slice(6) } : { path: port };
+  if (typeof frame === 'string') entry.frame = { type: frame };
+  if (typeof decode === 'string') entry.decode = { type: decode };
 }
 
 /** `key: true` is `key: {}`, and `key: false` is none. */

@@ -12,6 +12,9 @@ export function redact(config: Config): unknown {
 function copy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copy);
   if (typeof value !== 'object' || value === null) return value;
+  // Bytes as the file has them, rather than a map of numbers.
+  if (Buffer.isBuffer(value)) return `hex:${value.toString('hex')}`;
+  if (value instanceof Map) return Object.fromEntries(value);
   return Object.fromEntries(
     Object.entries(value).map(([key, part]) => [key, secretKeys.has(key) && part !== null ? REDACTED : copy(part)]),
   );

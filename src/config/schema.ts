@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { safeToken } from '../core/subject.ts';
 import { isLoopback } from './address.ts';
 import * as field from './fields.ts';
+import { PORTS_MAX, serialPort, toSerialPort } from './serial.ts';
 
 /**
  * The one source of what a configuration file may say: keys, types, defaults and limits. The names of the environment
@@ -318,6 +319,7 @@ export const fileSchema = field.map({
   lanes: v.optional(field.list(lane, 1, LANES_MAX), [{ name: 'default', subjects: ['>'], replies: 'pass' }]),
   /** Without it messages are kept until there is one. */
   upstream: v.optional(upstream),
+  serial: v.optional(field.list(serialPort, 0, PORTS_MAX), []),
 });
 
 /** The file's values with units resolved and defaults filled in; keys as in the file. */
@@ -347,7 +349,7 @@ export type Lane = Config['lanes'][number];
 export type UpstreamConfig = NonNullable<Config['upstream']>;
 
 export function toConfig(file: FileValues, { absolute, password, token, nkeySeed, proxyPassword }: Resolved) {
-  const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream } = file;
+  const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream, serial } = file;
   const natsListen = nats.listen === undefined ? NATS_LISTEN : nats.listen;
   const fileOrNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
   type ListenerValues = (typeof mqtt.listeners)[number] | (typeof nats.listeners)[number];
@@ -426,6 +428,7 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       anonymous: status.anonymous ?? isLoopback(status.listen.host),
     },
     journal: { reserveBytes: journal.reserve, compress: journal.compress },
+    serial: serial.map((port) => toSerialPort(port, absolute)),
     lanes: lanes.map((lane) => ({
       name: lane.name,
       subjects: lane.subjects,

@@ -10,6 +10,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  SerialPortFacts,
   StreamFacts,
 } from './snapshot.ts';
 import { lossReasons } from './snapshot.ts';
@@ -91,6 +92,7 @@ export interface Parts {
   rates: LaneRates;
   mqtt: MqttFacts;
   nats: NatsFacts;
+  serial: readonly SerialPortFacts[];
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -141,6 +143,7 @@ export function compose(parts: Parts): Facts {
     },
     mqtt,
     nats,
+    serial: [...parts.serial],
   };
 }
 

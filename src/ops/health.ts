@@ -1,4 +1,13 @@
-import type { Facts, Failure, LaneFacts, LedgerFacts, LossReason, Problem, Snapshot } from './snapshot.ts';
+import type {
+  Facts,
+  Failure,
+  LaneFacts,
+  LedgerFacts,
+  LossReason,
+  Problem,
+  SerialPortFacts,
+  Snapshot,
+} from './snapshot.ts';
 import { bytes, counted, milliseconds, percent, span } from './words.ts';
 
 /** From here on a lane is worth a warning: time is left to act before anything goes. */
@@ -29,7 +38,12 @@ const CURES: Record<LossReason, string> = {
 export function problems(facts: Facts): Problem[] {
   const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts), ...linkProblems(facts)];
   for (const lane of facts.lanes) found.push(...laneProblems(lane));
-  found.push(...streamProblems(facts), ...commandProblems(facts), ...recentLosses(facts));
+  found.push(
+    ...facts.serial.flatMap(serialProblems),
+    ...streamProblems(facts),
+    ...commandProblems(facts),
+    ...recentLosses(facts),
+  );
   // Sorting is stable: the order of the data path stays within each severity.
   return found.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
 }
@@ -63,6 +77,30 @@ function inputProblems({ mqtt }: Facts): Problem[] {
   const message = 'No MQTT listener is open: sensors cannot connect';
   const hint = 'Add one under mqtt.listeners, or read in the log why it did not open';
   return [{ part: 'mqtt', severity: 'failing', code: 'no_listener', message, hint, sinceMs: null }];
+}
+
+function serialProblems(port: SerialPortFacts): Problem[] {
+  const part = `serial ${port.name}`;
+  const found: Problem[] = [];
+  const add = (code: string, message: string, hint: string): void => {
+    found.push({ part, severity: 'degraded', code, message, hint, sinceMs: port.lastSeenMs });
+  };
+  if (port.state !== 'open' && port.lastError !== null) {
+    add(port.lastError.code, port.lastError.message, port.lastError.hint);
+  }
+  if (port.isFlooding) {
+    const message = 'The device sends more than the box reads of one port';
+    add('port_floods', message, 'Check its baud rate and its wiring, or let it send less often');
+  }
+  if (port.swap !== '') {
+    const message = `The device on ${port.node} speaks like that of the port ${port.swap}`;
+    add('port_swapped', message, 'Two plugs were swapped: put them back, or name the ports by serial number or place');
+  }
+  for (const unit of port.units.filter(({ state }) => state === 'silent')) {
+    const message = `The Modbus unit ${unit.unit} (${unit.name}) does not answer: ${unit.lastError}`;
+    add('unit_silent', message, 'Check its power, address, wiring and baud rate');
+  }
+  return found;
 }
 
 function retainedProblems({ mqtt }: Facts): Problem[] {

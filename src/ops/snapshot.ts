@@ -19,6 +19,8 @@ export interface Snapshot {
   store: StoreFacts;
   mqtt: MqttFacts;
   nats: NatsFacts;
+  /** Devices on serial ports, in the order of the configuration. */
+  serial: SerialPortFacts[];
   /** What is wrong now, worst first: computed from the rest by `problems()` in health.ts. */
   problems: Problem[];
 }
@@ -250,4 +252,57 @@ export interface Problem extends Failure {
   /** failing: the box can't take data. degraded: it can, and something needs a look. */
   severity: 'failing' | 'degraded';
   sinceMs: number | null;
+}
+
+/** Why a port is not read: absent until it is plugged in, waiting until the next attempt. */
+export type SerialPortState = 'closed' | 'opening' | 'open' | 'absent' | 'waiting';
+
+export interface SerialPortFacts {
+  name: string;
+  kind: 'frames' | 'modbus';
+  state: SerialPortState;
+  /** Device node while it is open, '' otherwise. */
+  node: string;
+  opens: number;
+  retryInMs: number | null;
+  lastError: Failure | null;
+  /** Line settings that the driver did not take. */
+  refusedSettings: string;
+  lastSeenMs: number | null;
+  bytesIn: number;
+  messagesIn: number;
+  frames: number;
+  /** Readings that the filters held back. */
+  filtered: number;
+  discardedBytes: number;
+  undecodable: number;
+  /** Bytes thrown away, and frames that could not be decoded, by cause. */
+  discarded: Record<string, number>;
+  faults: Record<string, number>;
+  /** How often it was read no further for a moment, because it flooded. */
+  throttled: number;
+  isFlooding: boolean;
+  /** Messages that their lane did not take. */
+  refused: number;
+  commands: number;
+  commandsFailed: number;
+  polls: number;
+  pollsUnanswered: number;
+  queued: number;
+  /** Captures of the flight recorder: `GET /serial/<name>/capture`. */
+  captures: number;
+  /** The port whose device seems to be plugged in here; '' for none. */
+  swap: string;
+  units: readonly ModbusUnitFacts[];
+}
+
+export interface ModbusUnitFacts {
+  unit: number;
+  name: string;
+  state: 'unknown' | 'answers' | 'silent';
+  lastSeenMs: number | null;
+  requests: number;
+  failures: number;
+  retryInMs: number | null;
+  lastError: string;
 }

@@ -30,6 +30,9 @@ const STOP_GRACE_MS = 1000;
 const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** A port's name is one of the configuration's: letters, digits, `-` and `_`. */
+const CAPTURE = /^\/serial\/([A-Za-z0-9_-]{1,64})\/capture$/;
+
 export interface StatusServerOptions {
   host: string;
   /** 0 takes any free port; see `address`. */
@@ -38,6 +41,8 @@ export interface StatusServerOptions {
   snapshot: () => Snapshot;
   /** Without it nothing can be changed here. */
   drain?: DrainControl;
+  /** The flight recorder of a serial port as text; null where there is no such port. */
+  capture?: (port: string) => string | null;
   log: Log;
 }
 
@@ -54,6 +59,7 @@ export interface StatusServerStatus {
  * - `GET /` the page, `GET /events` its live feed (server-sent events named `view`, one a second)
  * - `GET /status.json` the whole `Snapshot`
  * - `GET /metrics` the same for Prometheus
+ * - `GET /serial/<port>/capture` what was on the line around the last errors of a serial port, as a capture file
  * - `GET /healthz` 200 while the box can take data, else 503: `{ status, problems }`
  * - `POST /drain/pause`, `/drain/resume`, `/drain/status` with `?lane=NAME&for_s=SECONDS`, no body, and the header
  *   `Petiole-Control: yes`: 200 with what is held now, 400 with `{ code, message, hint }`
@@ -167,6 +173,12 @@ export class StatusServer implements Service {
       void this.#scrape(response);
     } else if (path === '/events') {
       this.#watch(request, response);
+    } else if (CAPTURE.test(path)) {
+      const name = CAPTURE.exec(path)?.[1] ?? '';
+      const text = this.#options.capture?.(name) ?? null;
+      const file = { 'Content-Disposition': `attachment; filename="${name}.capture"` };
+      if (text === null) answer(response, 404, TEXT, 'There is no serial port of this name.\n');
+      else answer(response, 200, TEXT, text, file);
     } else {
       answer(response, 404, TEXT, 'Nothing here: try /, /status.json, /metrics or /healthz.\n');
     }

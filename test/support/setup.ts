@@ -11,6 +11,7 @@ const programs = {
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   strace: 'strace',
+  socat: 'socat',
   openssl: 'openssl',
   python3: 'python3',
   'systemd-notify': 'systemd',

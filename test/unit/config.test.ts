@@ -58,6 +58,7 @@ test('an empty file gives the safe defaults', (t) => {
       },
       status: { host: '127.0.0.1', port: 8080, anonymous: true },
       journal: { reserveBytes: 64 * MiB, compress: false },
+      serial: [],
       lanes: [
         {
           name: 'default',
@@ -198,6 +199,7 @@ upstream:
     },
     status: { host: 'localhost', port: 81, anonymous: true },
     journal: { reserveBytes: 1e9, compress: true },
+    serial: [],
     lanes: [
       {
         name: 'alarms',
@@ -284,7 +286,7 @@ test('a file with many mistakes gives all of them at once, each with its line an
     ['lanes[3].subjects 22', 5, /missing/, /add subjects: /],
     ['lanes[3].name 22', 5, /name of lanes\[1\]/, /rename/],
     ['lanes[3].full 23', 5, /one of refuse, drop-oldest, found "drop"/, /drop-oldest/],
-    ['serial 24', 1, /no key "serial"/, /gateway, log, mqtt/],
+    ['bluetooth 24', 1, /no key "bluetooth"/, /gateway, log, mqtt/],
     ['upstream.urls[0] 26', 10, /without credentials, found "nats:\/\/…@hub"/, /password_file/],
     ['upstream.urls[1] 26', 36, /expected tls:.* found "hub:7422"/, /tls:\/\/hub:7422/],
     ['upstream.urls[2] 26', 48, /found "https:\/\/x"/, /tls:\/\//],

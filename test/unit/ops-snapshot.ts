@@ -76,6 +76,7 @@ export interface Changes {
   commands?: Facts['commands'];
   ledger?: LedgerFacts[];
   losses?: Partial<Facts['losses']>;
+  serial?: Facts['serial'];
 }
 
 /** A box at its best (connected, everything sent, two sensors), with changes. */
@@ -141,6 +142,7 @@ export function facts(changes: Changes = {}): Facts {
       clients: [],
       ...changes.nats,
     },
+    serial: changes.serial ?? [],
   };
 }
 

@@ -1,0 +1,137 @@
+import type { Log } from '../core/log.ts';
+import type { Router } from '../core/router.ts';
+import { once, type Service } from '../core/service.ts';
+import type { PortOptions } from './options.ts';
+import { faultsOf } from './pipeline.ts';
+import { Port } from './port.ts';
+import { captureText } from './recorder.ts';
+import type { PortState } from './supervisor.ts';
+
+export interface SerialEdgeOptions {
+  readonly ports: readonly PortOptions[];
+  readonly router: Router;
+  readonly log: Log;
+  /** Where /sys and /dev are; '/' but for tests. */
+  readonly root?: string;
+}
+
+/** What a port sees of the edge. */
+export interface SerialContext {
+  readonly router: Router;
+  readonly log: Log;
+  readonly root: string;
+  /** Which port holds which device node. */
+  readonly held: Map<string, string>;
+  /** The other port whose device speaks like this; '' for none. */
+  whose(port: Port, bytes: Buffer): Promise<string>;
+}
+
+/** What the status page shows of one serial port. Times ending in `Ms` are wall clock unless they name a span. */
+export interface SerialPortStatus {
+  readonly name: string;
+  readonly kind: 'frames' | 'modbus';
+  readonly state: PortState;
+  /** Device node while it is open. */
+  readonly node: string;
+  /** How often it has been opened. */
+  readonly opens: number;
+  readonly retryInMs: number | null;
+  readonly lastError: { code: string; message: string; hint: string } | null;
+  /** Line settings that the driver did not take. */
+  readonly refusedSettings: string;
+  readonly lastSeenMs: number | null;
+  readonly bytesIn: number;
+  readonly messagesIn: number;
+  readonly frames: number;
+  readonly filtered: number;
+  readonly discardedBytes: number;
+  readonly undecodable: number;
+  /** Bytes thrown away, by cause. */
+  readonly discarded: Record<string, number>;
+  /** Frames that could not be decoded, by cause. */
+  readonly faults: Record<string, number>;
+  /** How often it was read no further for a while, because it flooded. */
+  readonly throttled: number;
+  readonly isFlooding: boolean;
+  /** Messages that their lane did not take. */
+  readonly refused: number;
+  readonly commands: number;
+  readonly commandsFailed: number;
+  readonly polls: number;
+  readonly pollsUnanswered: number;
+  readonly queued: number;
+  /** Captures of the flight recorder. */
+  readonly captures: number;
+  /** The port whose device seems to be plugged in here; '' for none. */
+  readonly swap: string;
+  /** Modbus units. */
+  readonly units: readonly UnitStatus[];
+}
+
+export interface UnitStatus {
+  readonly unit: number;
+  readonly name: string;
+  readonly state: 'unknown' | 'answers' | 'silent';
+  readonly lastSeenMs: number | null;
+  readonly requests: number;
+  readonly failures: number;
+  readonly retryInMs: number | null;
+  readonly lastError: string;
+}
+
+/** Bytes that decide whether a device is another's: frames of which most are good. */
+const ALIKE_FRAMES_MIN = 3;
+
+/** Every serial port of the box. One port's fault touches no other. */
+export class SerialEdge implements Service {
+  readonly #ports: readonly Port[];
+  readonly #log: Log;
+
+  constructor({ ports, router, log, root = '/' }: SerialEdgeOptions) {
+    this.#log = log;
+    const context: SerialContext = {
+      router,
+      log,
+      root,
+      held: new Map(),
+      whose: (port, bytes) => this.#whose(port, bytes),
+    };
+    this.#ports = ports.map((options) => new Port(options, context));
+  }
+
+  /** Rejects with `config_invalid` where a pattern or an encoding is none; an absent device is waited for. */
+  async start(): Promise<void> {
+    for (const port of this.#ports) await port.start();
+    this.#log.info({ ports: this.#ports.map(({ options }) => options.name) }, 'serial ports are watched');
+  }
+
+  readonly stop = once(async () => {
+    await Promise.all(this.#ports.map((port) => port.stop()));
+  });
+
+  status(): SerialPortStatus[] {
+    return this.#ports.map((port) => port.status());
+  }
+
+  /** The flight recorder of a port as a capture file; null where there is no such port. */
+  capture(name: string): string | null {
+    const port = this.#ports.find(({ options }) => options.name === name);
+    return port === undefined ? null : captureText(name, port.recorder.captures);
+  }
+
+  async #whose(port: Port, bytes: Buffer): Promise<string> {
+    for (const other of this.#ports) {
+      if (other === port) continue;
+      const trial = await other.makeTrial();
+      trial.push(bytes, 0);
+      trial.idle(0);
+      const { frames, decoded } = trial.counters;
+      // Text of any kind is taken by a decoder that refuses nothing: that is no evidence.
+      const isChoosy =
+        !['raw', 'hex', 'text'].includes(other.options.decoder.type) || other.options.framing.check !== null;
+      const isGood = decoded >= ALIKE_FRAMES_MIN && faultsOf(trial.counters) * 4 <= frames;
+      if (isChoosy && isGood) return other.options.name;
+    }
+    return '';
+  }
+}
