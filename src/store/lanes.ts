@@ -40,14 +40,15 @@ export class Lanes {
   }
 
   /**
-   * Finds or makes the configured lanes; lanes that only the store knows follow while they have records. `before`: names
-   * of the lanes at the last opening, which keep their order.
+   * Finds or makes the configured lanes; lanes that only the store knows follow while they have records. `before`: the
+   * lanes at the last opening, which keep their order; what they had and the store has no more is lost.
    */
-  load(settings: readonly LaneSettings[], before: readonly string[] = []): void {
+  load(settings: readonly LaneSettings[], before: readonly LaneState[] = []): void {
     // Nothing is appended to one that is not configured; what it holds still goes up, and nothing need be evicted.
     const unconfigured = (name: string) => ({ name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' as const });
-    const all = [...settings, ...before.slice(settings.length).map(unconfigured)];
+    const all = [...settings, ...before.slice(settings.length).map(({ name }) => unconfigured(name))];
     const lanes = all.map((lane) => this.#load(this.#table.idOf(lane.name), lane));
+    for (const [index, { lastSequence }] of before.entries()) this.#missTail(lanes[index], lastSequence);
     const known = new Set(all.map((lane) => lane.name));
     for (const { id, name } of this.#table.all()) {
       if (known.has(name)) continue;
@@ -67,6 +68,19 @@ export class Lanes {
     this.#lookAtOldest(lane);
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     return lane;
+  }
+
+  #missTail(lane: Lane | undefined, lastSequence: number): void {
+    if (!lane || lane.lastSequence >= lastSequence) return;
+    const [first, count] = [lane.lastSequence + 1, lastSequence - lane.lastSequence];
+    this.#ledger.lose(lane.settings.name, 'corrupt', count, first, lastSequence, 'no longer in the store');
+    lane.lastSequence = lastSequence;
+    this.#table.save(lane);
+  }
+
+  /** At the stop: where only these figures survive, they tell what is missing. */
+  save(): void {
+    for (const lane of this.#lanes) this.#table.save(lane);
   }
 
   /** After a crash, what the window can have held is taken to have been sent. */

@@ -54,6 +54,9 @@ const DISK_ERRORS_MAX = 3;
 /** A store that cannot be opened is tried again at each sweep, later more and more seldom: up to this. */
 const RETRY_MS_MAX = 60_000;
 
+/** When the store was last opened again within a run: to look at, and a write to try the disk with. */
+const REOPENED = 'reopened';
+
 /** What the writer works with while the store is open. */
 interface Parts {
   db: Database.Database;
@@ -75,8 +78,8 @@ class Writer {
   #suspect: { error: unknown; isCorruptd: boolean } | null = null;
   #diskErrors = 0;
   #retry = { atMs: 0, pauseMs: SWEEP_MS };
-  /** As of the last opening: a lane keeps its index as long as the box runs. */
-  #laneNames: string[] = [];
+  /** As of the last opening: a lane keeps its index as long as the box runs, and what it had is not forgotten. */
+  #lanesBefore: LaneState[] = [];
   /** The main thread has the retained messages; from then on its own are the ones that count. */
   #hasRetained = false;
 
@@ -112,7 +115,7 @@ class Writer {
       let stored: SessionLoad[] = [];
       let kept: RetainedLoad = { chunks: [], left: 0 };
       db.transaction(() => {
-        lanes.load(settings.lanes, this.#laneNames);
+        lanes.load(settings.lanes, this.#lanesBefore);
         const nowMs = Date.now();
         if (settings.retained && !this.#hasRetained) {
           kept = retained.load(settings.retained, nowMs > CLOCK_FLOOR_MS ? nowMs : 0);
@@ -124,9 +127,12 @@ class Writer {
     const { db, epoch, note, parts } = openStore(settings.folder, load, distrust);
     const { ledger, lanes, retained, kept, sessions, stored } = parts;
     this.#parts = { db, epoch, ledger, lanes, retained, sessions };
-    this.#laneNames = lanes.state().map(({ name }) => name);
+    const isAgain = this.#lanesBefore.length > 0;
+    this.#lanesBefore = lanes.state();
     this.#failure = null;
     this.#suspect = null;
+    // A disk that had failed is trusted once it has taken a write and its fsync.
+    if (isAgain) this.#transaction(() => setMark(db, REOPENED, new Date().toISOString()));
     if (note !== '') this.#transaction(() => ledger.lose('*', 'corrupt', 0, null, null, note));
     this.#look();
     for (const chunk of kept.chunks) post({ kind: 'retained', chunk }, [chunk.buffer as ArrayBuffer]);
@@ -164,6 +170,7 @@ class Writer {
       this.#open(distrust);
       this.#retry = { atMs: 0, pauseMs: SWEEP_MS };
     } catch (error) {
+      this.#close();
       if (isDiskError(error instanceof GatewayError ? error.cause : error)) this.#diskErrors++;
       this.#fail(error, 'cannot open the store');
       this.#suspect = null;
@@ -175,6 +182,7 @@ class Writer {
 
   /** What SQLite still holds of a failed file is not to be written back; it tries, and may fail again. */
   #close(): void {
+    if (this.#parts) this.#lanesBefore = this.#parts.lanes.state();
     try {
       this.#parts?.db.close();
     } catch {
@@ -377,6 +385,7 @@ class Writer {
     clearInterval(this.#sweep);
     this.#quietly('cannot save how far the hub has acknowledged', ({ lanes, epoch: open }) => {
       if (epoch === open) for (const watermark of watermarks) lanes.advance(watermark);
+      lanes.save();
     });
     if (!this.#parts) return;
     try {
