@@ -1,6 +1,6 @@
 /** Run by `npm test` before the tests: makes sure that the system programs which they start are there. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { allNatsServers } from './newer-nats-server.ts';
 
@@ -18,6 +18,13 @@ const programs = {
   'systemd-sysusers': 'systemd',
   chromium: 'chromium',
   gcc: 'build-essential',
+  go: 'golang-go',
+} as const;
+
+/** A file of a library → Debian package. */
+const libraries = {
+  '/usr/include/nats/nats.h': 'libnats-dev',
+  '/usr/share/gocode/src/github.com/nats-io/nats.go/nats.go': 'golang-github-nats-io-go-nats-dev',
 } as const;
 
 const ATTEMPTS_MAX = 2;
@@ -39,7 +46,8 @@ function missing(): string[] {
   const absent = Object.entries(programs).filter(
     ([name]) => !folders.some((folder) => isExecutable(join(folder, name))),
   );
-  return [...new Set(absent.map(([, debianPackage]) => debianPackage))];
+  const unread = Object.entries(libraries).filter(([path]) => !existsSync(path));
+  return [...new Set([...absent, ...unread].map(([, debianPackage]) => debianPackage))];
 }
 
 /** What to put before apt-get: nothing for root, sudo where it asks nothing, undefined where we may not. */
