@@ -257,9 +257,10 @@ export class Gateway implements Service {
       const { Commands } = await import('./upstream/commands.ts');
       const ports = {
         hub: link,
+        // QoS 1: sessions of absent MQTT clients take nothing less.
         deliver: (subject: string, headers: Buffer, payload: Buffer) => {
-          const message: Message = { subject, reply: '', headers, payload, receivedAtMs: Date.now(), origin: HUB };
-          return this.#router.deliver(message, this.#router.servedQueues(subject));
+          const message = { subject, reply: '', headers, payload, receivedAtMs: Date.now(), origin: HUB, qos: 1 };
+          return this.#router.deliverKept(message, this.#router.servedQueues(subject));
         },
         publish: (subject: string, headers: Buffer, payload: Buffer) => this.#publish(subject, headers, payload),
         mark: (name: string) => this.#journal.mark(name),

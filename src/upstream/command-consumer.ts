@@ -35,8 +35,11 @@ export interface CommandsOptions {
 
 export interface CommandPorts {
   readonly hub: Hub;
-  /** Hands a command to local subscribers; how many have it, as safely as they can. 0: nobody. */
-  deliver(subject: string, headers: Buffer, payload: Buffer): number | Promise<number>;
+  /**
+   * Hands a command to local subscribers; resolves with how many have it, sessions of absent clients on the disk included.
+   * 0: nobody.
+   */
+  deliver(subject: string, headers: Buffer, payload: Buffer): Promise<number>;
   /** Publishes for the box itself. Resolves once it is kept or passed on, rejects where it was refused. */
   publish(subject: string, headers: Buffer, payload: Buffer): Promise<void>;
   /** What was kept by this name, and keeps a new value: resolves once it is on disk. */
@@ -280,7 +283,7 @@ export class CommandConsumer {
       const held = this.#held.get(sequence);
       if (held === undefined || held.state === 'settled') continue;
       if (held.state === 'waiting' && !waiting.has(held.subject)) this.#try(held);
-      if ((held.state as Held['state']) !== 'settled') waiting.add(held.subject);
+      waiting.add(held.subject);
     }
     this.#save();
   }
@@ -296,13 +299,8 @@ export class CommandConsumer {
       this.#bury(held, 'undeliverable');
       return;
     }
-    const reached = this.#ports.deliver(held.subject, held.headers, held.payload);
-    if (typeof reached === 'number') {
-      if (reached > 0) this.#delivered(held);
-      return;
-    }
     held.state = 'busy';
-    reached.then(
+    this.#ports.deliver(held.subject, held.headers, held.payload).then(
       (count) => this.#tried(held, count > 0),
       () => this.#tried(held, false),
     );
@@ -310,14 +308,12 @@ export class CommandConsumer {
 
   #tried(held: Held, isTaken: boolean): void {
     held.state = 'waiting';
-    if (isTaken) this.#delivered(held);
-    // Those behind it on its subject, if it is out of the way; otherwise it is tried again at the next look.
-    if (isTaken) this.#handOn();
-  }
-
-  #delivered(held: Held): void {
+    // Tried again at the next look, or when somebody subscribes.
+    if (!isTaken) return;
     this.#counters.delivered++;
     this.#settle(held);
+    // Those behind it on its subject.
+    this.#handOn();
   }
 
   #settle(held: Held): void {

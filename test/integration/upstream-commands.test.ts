@@ -115,6 +115,32 @@ describe('upstream.commands', () => {
     assert.deepEqual(present, lines('cmd.present', 3, 4));
   });
 
+  it('goes into the sessions of absent MQTT clients, and is acknowledged then; a kill loses none', async (scope) => {
+    const { hub, send, manager } = await hubWithCommands(scope);
+    const dataDir = tempDir(scope, 'commands');
+    const box = await startBoxAt(scope, hub.leafUrl, {}, { dataDir });
+    const options = { clientId: 'valve', clean: false, reconnectPeriod: 0 };
+    const before = await mqtt.connectAsync(box.mqttUrl, options);
+    await before.subscribeAsync('cmd/valve', { qos: 1 });
+    await before.endAsync();
+    await send('cmd.valve', ...numbers(1, 30));
+    const pending = async () => {
+      const { num_ack_pending, num_pending } = await manager.consumers.info('COMMANDS', 'petiole-plant1');
+      return num_ack_pending + num_pending;
+    };
+    await waitFor('the acknowledgements', async () => (await pending()) === 0, PATIENT);
+    await box.kill9();
+    await box.start();
+    const after = mqtt.connect(box.mqttUrl, options);
+    atEnd(scope, () => after.endAsync());
+    const seen: string[] = [];
+    after.on('message', (_topic, payload) => void seen.push(payload.toString()));
+    await waitFor('the thirty', () => seen.length >= 30, PATIENT);
+    await send('cmd.valve', 31);
+    await waitFor('a fresh one', () => seen.includes('31'), PATIENT);
+    assert.deepEqual(seen, numbers(1, 31).map(String));
+  });
+
   it('below a prefix, it is the box that names the subjects', async (scope) => {
     const { hub, there, manager } = await hubWithCommands(scope);
     await manager.streams.update('COMMANDS', { subjects: ['plant1.cmd.>'] });
