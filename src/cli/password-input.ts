@@ -27,8 +27,9 @@ async function ask(terminal: ReadStream, name: string): Promise<string> {
 
 /** One line, not echoed. */
 async function typed(terminal: ReadStream, prompt: string): Promise<string> {
-  process.stderr.write(prompt);
+  // Before the prompt: whoever types as soon as it stands there must not be echoed.
   terminal.setRawMode(true);
+  process.stderr.write(prompt);
   terminal.setEncoding('utf8');
   terminal.resume();
   let line: string[] = [];

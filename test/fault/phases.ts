@@ -70,7 +70,9 @@ const CUTS: Record<string, Cut> = {
   /** The hub has stored it, the PubAcks are lost. */
   'PubAcks lost': async (rig) => {
     rig.link.swallow('down');
-    await rig.pause(50, 150);
+    // Past the window, so that it is not the hub that forgives a box which sends them again.
+    await rig.untilFlowing();
+    await rig.pause(2 * DUPLICATE_WINDOW_MS, 3 * DUPLICATE_WINDOW_MS);
     rig.link.cut();
   },
   cut: async (rig) => {

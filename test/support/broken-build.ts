@@ -25,8 +25,9 @@ const BREAKS = {
   /** Receipts go out before the commit. */
   'early-ack': {
     file: 'store/journal.js',
-    line: 'this.#gathering.add(lane, message, receipt, token, reached);',
-    instead: 'receipt?.accepted(token, reached); this.#gathering.add(lane, message, null, token, reached);',
+    line: 'this.#gathering.add(this.#partOf(lane), message, receipt, token, reached);',
+    instead:
+      'receipt?.accepted(token, reached); this.#gathering.add(this.#partOf(lane), message, null, token, reached);',
   },
   /** What was in flight when the link fell is taken not to have arrived: only the duplicate window is left. */
   'no-reconcile': {

@@ -61,6 +61,8 @@ const config: BoxConfig = {
   mqtt: {
     listeners: [{ listen: '127.0.0.1:0' }],
     connections_max: 500,
+    connect_rate: 0,
+    connect_rate_per_address: 0,
     packet_max: '256KiB',
     retained_max: 200,
     retained_bytes_max: '1MiB',
