@@ -11,7 +11,7 @@ import {
   varint,
 } from '../support/mqtt-packets.ts';
 import type { Wire } from '../support/mqtt-wire.ts';
-import { conform, expectEnds, subscribe } from './conform.ts';
+import { conform, expectEnds, subscribe, untilQuiet } from './conform.ts';
 
 /* SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK (3.8 to 3.11). */
 
@@ -125,10 +125,9 @@ conform(
     ] as const) {
       assert.ok(code !== undefined && code <= asked, `granted ${code} of ${asked}`);
     }
-    for (const topic of ['a', 'c', 'd', 'e']) edge.publish(topic, 'x');
-    for (const topic of ['a', 'c', 'd', 'e']) await wire.expect(publishPacket({ version, topic }));
-    edge.publish('f', 'x');
-    await wire.expectQuiet();
+    for (const topic of ['a', 'c', 'd', 'e', 'f']) edge.publish(topic, 'x');
+    const topics = (await untilQuiet(wire)).map((bytes) => String.fromCharCode(bytes[4] ?? 0));
+    assert.deepEqual(topics.sort(), ['a', 'c', 'd', 'e']);
   },
 );
 

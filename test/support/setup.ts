@@ -17,6 +17,7 @@ const programs = {
   'systemd-notify': 'systemd',
   'systemd-sysusers': 'systemd',
   chromium: 'chromium',
+  mosquitto_rr: 'mosquitto-clients',
   gcc: 'build-essential',
   go: 'golang-go',
 } as const;
@@ -25,6 +26,8 @@ const programs = {
 const libraries = {
   '/usr/include/nats/nats.h': 'libnats-dev',
   '/usr/share/gocode/src/github.com/nats-io/nats.go/nats.go': 'golang-github-nats-io-go-nats-dev',
+  '/usr/include/mosquitto.h': 'libmosquitto-dev',
+  '/usr/lib/python3/dist-packages/paho/mqtt/client.py': 'python3-paho-mqtt',
 } as const;
 
 const ATTEMPTS_MAX = 2;
