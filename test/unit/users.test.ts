@@ -118,3 +118,26 @@ test('whatever a granted subscription matches may be received', () => {
   );
   assert.ok(granted > 300, `only ${granted} were granted: the test tries too little`);
 });
+
+test('a deny rule is stronger than any other, and hides what a wider subscription would show', () => {
+  const user = userOf({
+    publish: ['a.>'],
+    publishDeny: ['a.b.*'],
+    subscribe: ['s.>'],
+    subscribeDeny: ['s.no', 's.dark.>'],
+  });
+  assert.ok(user.mayPublish('a.b') && user.mayPublish('a.b.c.d') && !user.mayPublish('a.b.c'));
+  for (const filter of ['s.no', 's.dark.>', 's.dark.x.*']) assert.ok(!user.maySubscribe(filter), filter);
+  for (const filter of ['s.>', 's.*', 's.yes']) assert.ok(user.maySubscribe(filter), filter);
+  assert.ok(user.hidesSome('s.>') && user.hidesSome('s.*') && user.hidesSome('*.dark.x') && !user.hidesSome('s.yes'));
+  assert.ok(user.mayReceive('s.yes') && !user.mayReceive('s.no') && !user.mayReceive('s.dark.x.y'));
+});
+
+test('a deny rule whose placeholder has no token denies every token', () => {
+  const denied = (clientId: string): User =>
+    userOf({ publish: ['>'], publishDeny: ['own.{clientid}', '{clientid}.x'] }, clientId);
+  assert.ok(!denied('c1').mayPublish('own.c1') && denied('c1').mayPublish('own.c2'));
+  for (const clientId of ['', 'a/b', '+', '#']) {
+    assert.ok(!denied(clientId).mayPublish('own.c1') && !denied(clientId).mayPublish('$SYS.x'), clientId);
+  }
+});
