@@ -22,6 +22,7 @@ export const errorCodes = [
   'hub_error',
   'hub_loop',
   'hub_duplicate',
+  'hub_leaving',
   'hub_no_headers',
   'hub_too_old',
   'hub_no_jetstream',

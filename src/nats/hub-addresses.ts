@@ -83,6 +83,14 @@ export class HubAddresses {
     return this.#round.pop() as HubAddress;
   }
 
+  /** This one is tried last: it is about to go. */
+  postpone(address: HubAddress): void {
+    const others = [...this.#configured, ...this.#announced].filter(
+      ({ host, port }) => host !== address.host || port !== address.port,
+    );
+    this.#round = [address, ...shuffled(others)];
+  }
+
   /** Replaces what was announced before; `via` is the address of the hub that says so. */
   announce(leafUrls: readonly string[], via: HubAddress): void {
     const known = new Set(this.#configured.map(({ host, port }) => `${host} ${port}`));

@@ -228,6 +228,13 @@ export function accountError(url: string, expected: string, bound: string): Gate
   );
 }
 
+/** The hub shuts down: it says so, or takes no connections any more. */
+export function leavingError(url: string): GatewayError {
+  return new GatewayError('hub_leaving', `the hub at ${url} is shutting down`, {
+    hint: 'Nothing is to be done: the box goes to another member of the cluster.',
+  });
+}
+
 /** Why a request of the box never left it. */
 export function notSentError(subject: string, result: PublishResult): GatewayError {
   switch (result) {

@@ -36,6 +36,8 @@ export interface LeafInfo extends Omit<HubInfo, 'url'> {
   readonly infoOnConnect: boolean;
   /** This is that other INFO. */
   readonly connectInfo: boolean;
+  /** The hub is about to shut down and asks everybody to go elsewhere. */
+  readonly isLeaving: boolean;
   readonly tlsRequired: boolean;
   readonly tlsAvailable: boolean;
   readonly tlsVerify: boolean;
@@ -80,6 +82,7 @@ export function readInfo(json: string): LeafInfo {
     isLeafPort: info.client_id !== undefined && info.leafnode_urls !== undefined,
     infoOnConnect: info.info_on_connect === true,
     connectInfo: info.connect_info === true,
+    isLeaving: info.ldm === true,
     tlsRequired: info.tls_required === true,
     tlsAvailable: info.tls_available === true,
     tlsVerify: info.tls_verify === true,

@@ -44,6 +44,8 @@ export interface LeafConnectionEvents {
   oversize(subject: string, bytes: number): void;
   /** LS+ or LS-, once up. */
   interestChanged(): void;
+  /** LS-, once up: a stream may have lost its server, or the hub may be shutting down. */
+  interestWithdrawn(connection: LeafConnection): void;
   /** A later INFO: permissions, limits, addresses. */
   infoChanged(connection: LeafConnection): void;
   drained(): void;
@@ -132,6 +134,11 @@ export class LeafConnection implements SingleUse {
 
   get hub(): HubInfo {
     return this.#hub;
+  }
+
+  /** The hub has said that it is about to shut down. */
+  get isLeaving(): boolean {
+    return this.#info.isLeaving;
   }
 
   /** `host:port` of the hub's other members. */
@@ -225,7 +232,9 @@ export class LeafConnection implements SingleUse {
       subscribe: (filter, queue) => this.#hubSubscribes(filter, queue),
       unsubscribe: (filter, queue) => {
         this.interest.remove(filter, queue);
-        if (this.#state === 'up') this.#events.interestChanged();
+        if (this.#state !== 'up') return;
+        this.#events.interestChanged();
+        this.#events.interestWithdrawn(this);
       },
       ping: () => {
         this.#output.encoder.pong();

@@ -10,8 +10,9 @@ import { isFilter } from '../core/subject.ts';
 import { splitAckReply } from './ack-reply.ts';
 import { FailureLog } from './failure-log.ts';
 import { HubAddresses, parseHubUrl } from './hub-addresses.ts';
-import { noHeadersError, notIsolatedError, notSentError } from './hub-error.ts';
+import { leavingError, noHeadersError, notIsolatedError, notSentError } from './hub-error.ts';
 import type { HubInfo } from './hub-info.ts';
+import { LameDuckWatch } from './lame-duck-watch.ts';
 import { LeafConnection, type LeafConnectionEvents } from './leaf-connection.ts';
 import type { LeafListener, LeafOptions, LeafStatus, PublishResult } from './leaf-types.ts';
 import { LocalInterest } from './local-interest.ts';
@@ -48,6 +49,7 @@ export class LeafLink implements Service {
   readonly #requests = new RequestTable();
   readonly #keeper: KeepConnected<LeafConnection>;
   readonly #policy: ReconnectPolicy;
+  readonly #lameDuck = new LameDuckWatch();
   readonly #inbox: string;
   readonly #loopSubject = `$LDS.${randomBytes(16).toString('base64url')}`;
   #connection: LeafConnection | null = null;
@@ -120,6 +122,7 @@ export class LeafLink implements Service {
 
   /** Sends what is queued as far as the line takes it within a second, then closes. */
   readonly stop = once(async () => {
+    this.#lameDuck.stop();
     await this.#keeper.stop();
     this.#requests.failAll(new GatewayError('stopping', 'stopping'));
   });
@@ -292,11 +295,23 @@ export class LeafLink implements Service {
         this.#local.recheck();
         this.#announceTo(connection);
         this.#tellSoon.schedule();
+        if (connection.isLeaving) this.#leave(connection);
+      },
+      interestWithdrawn: (connection) => {
+        if (this.#addresses.size < 2 || this.#options.proxy !== null) return;
+        this.#lameDuck.suspect(connection.address, () => this.#leave(connection));
       },
       drained: () => this.#listener.drained(),
       complaint: (text) => this.#log.warn({ url: this.#url, says: text }, 'the hub complains'),
       down: (reason) => this.#isDown(reason),
     };
+  }
+
+  /** To another member of the cluster, while there is time; with no other address the box stays to the end. */
+  #leave(connection: LeafConnection): void {
+    if (this.#addresses.size < 2 || connection !== this.#connection) return;
+    this.#addresses.postpone(connection.address);
+    connection.end(leavingError(connection.address.url));
   }
 
   #isUp(connection: LeafConnection, epoch: number): void {

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { NSS_WRAPPER } from './name-service.ts';
 import { allNatsServers } from './newer-nats-server.ts';
 
 /** Program → Debian package. */
@@ -24,6 +25,7 @@ const programs = {
 
 /** A file of a library → Debian package. */
 const libraries = {
+  [NSS_WRAPPER]: 'libnss-wrapper',
   '/usr/include/nats/nats.h': 'libnats-dev',
   '/usr/share/gocode/src/github.com/nats-io/nats.go/nats.go': 'golang-github-nats-io-go-nats-dev',
   '/usr/include/mosquitto.h': 'libmosquitto-dev',

@@ -69,6 +69,16 @@ describe('HubAddresses', () => {
     assert.deepEqual(all.toSorted(), ['wss://10.0.0.1:8443/nats', 'wss://hub.example:443/nats']);
   });
 
+  it('tries one that is about to go last', () => {
+    const others = ['a', 'b', 'c'].map((name) => address(`tls://${name}.example`));
+    const addresses = new HubAddresses([via, ...others]);
+    addresses.next();
+    addresses.postpone(via);
+    assert.equal(addresses.left, 4);
+    const hosts = Array.from({ length: 4 }, () => addresses.next().host);
+    assert.equal(hosts.at(-1), 'hub.example');
+  });
+
   it('replaces what was announced before', () => {
     const addresses = new HubAddresses([via]);
     addresses.announce(['10.0.0.1:7422', '10.0.0.2:7422'], via);
