@@ -13,8 +13,11 @@ const STALL_MS = 10_000;
 /** Our PINGs without an answer, before the next one is due. */
 const PINGS_UNANSWERED_MAX = 2;
 
+/** As long as a stock server, at most, makes a publisher wait for a receiver; then the receiver is on its own. */
+const BEHIND_MS_MAX = 1_000;
+
 /** Why a connection is not read. */
-type Pause = 'receipts' | 'login' | 'stop';
+type Pause = 'receipts' | 'login' | 'behind' | 'stop';
 
 /**
  * One connection of a NATS client, used once: open until the first cause to end it, then closing while its last words go
@@ -32,6 +35,12 @@ export class ClientConnection implements SessionPeer {
   readonly #output: ClientOutput;
   readonly #session: ClientSession;
   readonly #paused = new Set<Pause>();
+  /** Receivers that are behind, which this publisher lets catch up. */
+  readonly #awaited = new Set<ClientConnection>();
+  /** Publishers that let this receiver catch up. */
+  readonly #waiting = new Set<ClientConnection>();
+  /** It was let catch up, and did not. */
+  #isLeftBehind = false;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #ended: () => void = () => {};
   #whenSettled: (() => void) | null = null;
@@ -53,7 +62,9 @@ export class ClientConnection implements SessionPeer {
     this.remote = `${this.address}:${transport.remotePort ?? 0}`;
     this.openedAtMs = Date.now();
     this.#nowMs = this.openedAtMs;
-    this.#output = new ClientOutput(transport, context.pool, context.pending);
+    this.#output = new ClientOutput(transport, context.pool, context.pending, context.options.pendingBytesMax / 2, () =>
+      this.#caughtUp(),
+    );
     this.#session = new ClientSession(this);
   }
 
@@ -164,6 +175,7 @@ export class ClientConnection implements SessionPeer {
   /** Once in a while for every connection: a timer for each would cost more than all of this. */
   sweep(now: number): void {
     const { options } = this.context;
+    if (this.#awaited.size > 0 && now - this.#activeAt > BEHIND_MS_MAX) this.#leaveBehind();
     if (this.#state === 'closing') {
       if (now - this.#since > LINGER_MS) this.destroy();
     } else if (!this.isConnected && now - this.#since >= options.connectTimeoutMs) {
@@ -192,6 +204,7 @@ export class ClientConnection implements SessionPeer {
     counters.messagesOut++;
     if (this.#output.bytes > options.pendingBytesMax) this.cutAsSlow();
     else if (pending.bytes > options.pendingBytesTotalMax) this.context.relieve();
+    else if (this.#output.isBehind && !this.#isLeftBehind) this.context.behind.add(this);
     return true;
   }
 
@@ -228,13 +241,50 @@ export class ClientConnection implements SessionPeer {
     this.#nowMs = Date.now();
     this.#activeAt = performance.now();
     this.#pingsUnanswered = 0;
+    const { behind } = this.context;
+    behind.clear();
     this.#session.read(chunk);
+    if (behind.size > 0) this.#letCatchUp(behind);
     // Answers count as well: a client that only asks and never reads is as slow as any.
     if (this.pendingBytes > this.context.options.pendingBytesMax) this.cutAsSlow();
   }
 
+  // A publisher that is faster than who listens to it is read no further for a while, as a stock server does.
+
+  #letCatchUp(behind: ReadonlySet<ClientConnection>): void {
+    if (this.#state !== 'open') return;
+    this.context.counters.publishersSlowed++;
+    for (const receiver of behind) {
+      if (receiver.#state !== 'open') continue;
+      this.#awaited.add(receiver);
+      receiver.#waiting.add(this);
+    }
+    if (this.#awaited.size > 0) this.pause('behind');
+  }
+
+  #caughtUp(): void {
+    this.#isLeftBehind = false;
+    for (const publisher of this.#waiting) {
+      publisher.#awaited.delete(this);
+      if (publisher.#awaited.size === 0) publisher.resume('behind');
+    }
+    this.#waiting.clear();
+  }
+
+  #leaveBehind(): void {
+    for (const receiver of this.#awaited) {
+      receiver.#isLeftBehind = true;
+      receiver.#waiting.delete(this);
+    }
+    this.#awaited.clear();
+    this.resume('behind');
+  }
+
   #leave(next: 'closing' | 'closed'): void {
     this.#state = next;
+    for (const receiver of this.#awaited) receiver.#waiting.delete(this);
+    this.#awaited.clear();
+    this.#caughtUp();
     this.#output.close();
     this.#whenSettled?.();
     this.#session.end();

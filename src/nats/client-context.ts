@@ -3,6 +3,7 @@ import type { ListenerOptions } from '../core/listen.ts';
 import type { Log } from '../core/log.ts';
 import type { Message } from '../core/message.ts';
 import type { Router } from '../core/router.ts';
+import type { ClientConnection } from './client-connection.ts';
 import type { BlockPool } from './client-encoder.ts';
 import type { ClientCounters } from './client-fault.ts';
 import type { Tally } from './client-output.ts';
@@ -69,6 +70,8 @@ export interface ClientContext {
   readonly counters: ClientCounters;
   readonly pool: BlockPool;
   readonly pending: Tally;
+  /** Receivers that what is being read has found behind. */
+  readonly behind: Set<ClientConnection>;
   /** What the subscriptions of all clients cost the tree. */
   readonly subscribed: { filters: number; tokens: number };
   readonly duplicates: DuplicateWindow;

@@ -14,6 +14,8 @@ export interface ClientCounters {
   /** No answer to our PINGs. */
   staleConnections: number;
   slowConsumers: number;
+  /** Publishers that were not read for a while, so that a receiver could catch up. */
+  publishersSlowed: number;
   protocolErrors: number;
   payloadsTooLarge: number;
   /** Subjects that are reserved or not legal, and subscriptions above the bounds. */
@@ -42,6 +44,7 @@ export function newClientCounters(): ClientCounters {
     handshakesRefused: 0,
     staleConnections: 0,
     slowConsumers: 0,
+    publishersSlowed: 0,
     protocolErrors: 0,
     payloadsTooLarge: 0,
     operationsRefused: 0,

@@ -21,11 +21,21 @@ export class ClientOutput {
   /** Handed to the socket and not yet taken by the system. */
   #inFlightBytes = 0;
   #progressAt = 0;
+  readonly #highBytes: number;
+  readonly #caughtUp: () => void;
+  #isBehind = false;
 
-  constructor(socket: Transport, pool: BlockPool, tally: Tally) {
+  /** More than `highBytes` wait: the client is behind; `caughtUp` is called when a quarter of that is left. */
+  constructor(socket: Transport, pool: BlockPool, tally: Tally, highBytes: number, caughtUp: () => void) {
     this.#socket = socket;
     this.#encoder = new ClientEncoder(pool);
     this.#tally = tally;
+    this.#highBytes = highBytes;
+    this.#caughtUp = caughtUp;
+  }
+
+  get isBehind(): boolean {
+    return this.#isBehind;
   }
 
   /** Bytes that wait to be taken by the system. */
@@ -55,6 +65,7 @@ export class ClientOutput {
     this.#tally.bytes += this.#encoder.bytes - before;
     if (this.#encoder.bytes >= FLUSH_BYTES) this.flush();
     else this.#flushSoon.schedule();
+    if (this.bytes > this.#highBytes) this.#isBehind = true;
   }
 
   flush(): void {
@@ -82,5 +93,8 @@ export class ClientOutput {
     if (this.#closed) return;
     this.#tally.bytes -= bytes;
     if (this.#inFlightBytes === 0) this.#encoder.recycle();
+    if (!this.#isBehind || this.bytes > this.#highBytes / 4) return;
+    this.#isBehind = false;
+    this.#caughtUp();
   }
 }

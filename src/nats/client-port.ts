@@ -90,6 +90,7 @@ export class ClientPort implements Service {
       counters: newClientCounters(),
       pool: new BlockPool(),
       pending: { bytes: 0 },
+      behind: new Set(),
       subscribed: { filters: 0, tokens: 0 },
       duplicates: new DuplicateWindow(options.duplicateWindowMs),
       nextClientId: () => this.#nextClientId++,

@@ -188,6 +188,45 @@ test('a client that does not read is cut, and the others are served', async (t) 
   assert.equal(port.status().clients.length, 1);
 });
 
+test('a publisher that is faster than its reader is read more slowly, and nothing is lost', async (t) => {
+  const { open, port } = await startClientPort(t, { pendingBytesMax: 512 * KIB });
+  const reader = await (await open()).connect();
+  await reader.answers('SUB fast 1');
+  const bytesEach = `MSG fast 1 ${8 * KIB}\r\n`.length + 8 * KIB + 2;
+  let read = 0;
+  reader.socket.removeAllListeners('data');
+  reader.socket.on('data', (text: string) => {
+    read += text.length;
+    // So much at a time, and then it works on it.
+    reader.socket.pause();
+    setTimeout(() => reader.socket.resume(), 1);
+  });
+  const publisher = await (await open()).connect();
+  const burst = Buffer.from(`PUB fast ${8 * KIB}\r\n${'x'.repeat(8 * KIB)}\r\n`.repeat(2_000));
+  publisher.socket.write(burst);
+  await waitFor('all of it', () => read === 2_000 * bytesEach, { timeoutMs: 60_000 });
+  const { slowConsumers, publishersSlowed = 0 } = port.status().counters;
+  assert.equal(slowConsumers, 0);
+  assert.ok(publishersSlowed > 0);
+  assert.equal(await publisher.answers(), '');
+});
+
+test('a reader that stands still holds its publisher up for a while only, and is cut', async (t) => {
+  const { open, port } = await startClientPort(t, { pendingBytesMax: 512 * KIB });
+  const stuck = await (await open()).connect();
+  await stuck.answers('SUB fast 1');
+  stuck.socket.pause();
+  const good = await (await open()).connect();
+  await good.answers('SUB fast 1');
+  const publisher = await (await open()).connect();
+  const payload = 'x'.repeat(8 * KIB);
+  publisher.socket.write(Buffer.from(`PUB fast ${8 * KIB}\r\n${payload}\r\n`.repeat(2_000)));
+  publisher.send('PUB fast 3', 'end');
+  await good.until('end\r\n', { timeoutMs: 60_000 });
+  assert.equal(port.status().counters.slowConsumers, 1);
+  assert.equal(await publisher.answers(), '');
+});
+
 test('what waits for all clients together has a bound: the slowest is cut', async (t) => {
   const bounds = { pendingBytesMax: 64 * 1024 * KIB, pendingBytesTotalMax: 8 * 1024 * KIB };
   const { open, port, router } = await startClientPort(t, bounds);
