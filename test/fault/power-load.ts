@@ -21,6 +21,7 @@ export interface Acked {
 
 export interface RetainedValue {
   topic: string;
+  life: number;
   n: number;
   logged: number;
 }
@@ -51,7 +52,7 @@ export class PowerLoad {
         const retain = n % RETAINED_EVERY === 0;
         const topic = `d/${c}${retain ? '/state' : ''}`;
         await client.publishAsync(topic, text, { qos: 1, retain });
-        if (retain) this.retained.push({ topic, n, logged: this.#disk.logged });
+        if (retain) this.retained.push({ topic, life: this.#life, n, logged: this.#disk.logged });
       };
       this.#flood(`m${c}`, publish);
     }

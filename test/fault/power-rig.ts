@@ -180,11 +180,12 @@ async function look(folder: string, { acked, retained }: Kept, isNew: boolean): 
 /** Each topic's value is at least as new as the last one that was acknowledged. */
 function lostRetained(journal: Awaited<ReturnType<typeof openJournal>>, retained: readonly RetainedValue[]): string {
   const newest = new Map(retained.map((value) => [value.topic, value]));
-  for (const { topic, n } of newest.values()) {
+  for (const { topic, life, n } of newest.values()) {
     const row = firstOf(journal.retained?.matching(topic.replaceAll('/', '.')));
     if (!row) return `the retained message of ${topic} is gone`;
-    const name = nameOf(row.payload.toString());
-    if (Number(name.slice(name.lastIndexOf('.') + 1)) < n) return `the retained message of ${topic} is an older one`;
+    // Numbers begin anew in each life, and one that was not acknowledged yet may be there too.
+    const [inLife = 0, , number = 0] = nameOf(row.payload.toString()).split('.').map(Number);
+    if (inLife < life || (inLife === life && number < n)) return `the retained message of ${topic} is an older one`;
   }
   return '';
 }
