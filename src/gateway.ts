@@ -94,6 +94,7 @@ export class Gateway implements Service {
         ledgerLane: lanes.length - 1,
         ledgerSubject: ledgerSubject(config),
         reserveBytes: config.journal.reserveBytes,
+        keep: config.journal.keep,
         retained: config.mqtt.retained,
         sessions: config.mqtt.sessions,
       },

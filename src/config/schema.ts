@@ -178,6 +178,10 @@ const status = field.map({
 const journal = field.map({
   /** Free space that the disk always keeps, so that the box can still boot, log and update: an update's worth. */
   reserve: v.optional(field.size('1MiB', '1TiB'), '64MiB'),
+  /** What the hub has acknowledged is kept so long: one that loses power has not synced the last two minutes. */
+  keep_after_ack: v.optional(field.duration('0', '1d'), '150s'),
+  /** Of each lane, and never more than a quarter of its max_bytes. */
+  keep_after_ack_bytes: v.optional(field.size('64KiB', '1TiB'), '64MiB'),
   /** Deflates what is stored where that pays. Off until the release before can read it, so that an update can go back. */
   compress: v.optional(field.yesOrNo(), false),
 });
@@ -427,7 +431,11 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       ...status.listen,
       anonymous: status.anonymous ?? isLoopback(status.listen.host),
     },
-    journal: { reserveBytes: journal.reserve, compress: journal.compress },
+    journal: {
+      reserveBytes: journal.reserve,
+      compress: journal.compress,
+      keep: { ms: journal.keep_after_ack, bytesMax: journal.keep_after_ack_bytes },
+    },
     serial: serial.map((port) => toSerialPort(port, absolute)),
     lanes: lanes.map((lane) => ({
       name: lane.name,

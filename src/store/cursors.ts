@@ -24,6 +24,8 @@ interface Cursor {
   losses: Loss[];
   /** Goes to disk at once: a stream is new, something was lost, or a reader waits. */
   urgent: boolean;
+  /** The writer is about to take it back: nothing of it may be written meanwhile. */
+  isHeld: boolean;
 }
 
 /**
@@ -43,6 +45,7 @@ export class Cursors {
       positions,
       losses: [],
       urgent: false,
+      isHeld: false,
     }));
   }
 
@@ -100,6 +103,7 @@ export class Cursors {
   due(riding: boolean, nowMs: number): Watermark[] {
     const due: Watermark[] = [];
     this.#cursors.forEach((entry, lane) => {
+      if (entry.isHeld) return;
       const lag = entry.cursor - entry.saved;
       const age = nowMs - entry.savedAtMs;
       const worth = lag >= (riding ? RIDE_RECORDS : ALONE_RECORDS) || (lag > 0 && age > (riding ? RIDE_MS : ALONE_MS));
@@ -110,6 +114,21 @@ export class Cursors {
 
   all(nowMs: number): Watermark[] {
     return this.#cursors.map((entry, lane) => this.#take(entry, lane, nowMs));
+  }
+
+  hold(lane: number, isHeld: boolean): void {
+    this.#at(lane).isHeld = isHeld;
+  }
+
+  /** The cursor on disk is an earlier one from now on. */
+  rewind({ lane, cursor, positions }: Watermark): void {
+    const entry = this.#at(lane);
+    entry.cursor = cursor;
+    entry.saved = cursor;
+    entry.passed = 0;
+    entry.marks = [{ cursor, passed: 0 }];
+    entry.positions = positions;
+    entry.urgent = false;
   }
 
   /** A reader waits for the doubt window to move: the cursor goes to disk at once if it has moved at all. */

@@ -193,6 +193,8 @@ function refill(path: string): string {
     migrate(db);
     epochOf(db);
     if (Math.max(sizeOf(path), sizeOf(`${path}-wal`)) > 0) salvaged = salvage(path, db);
+    // Under their new identity the hub would not know them: what it has acknowledged is not sent again.
+    db.exec('DELETE FROM watermark');
   } catch (error) {
     // What fits is kept; without a place for even an empty store there is none.
     if (db.inTransaction) db.exec('ROLLBACK');

@@ -15,6 +15,7 @@ import type {
   Loss,
   Position,
   Reply,
+  Rollback,
   StoreFailure,
   StoreState,
   Watermark,
@@ -272,6 +273,7 @@ export class Journal implements Service {
       case 'blobs':
       case 'deliveries':
       case 'marked':
+      case 'rewound':
       case 'unavailable':
       case 'failed':
         assert.fail(`${reply.kind} goes to who asked`);
@@ -366,6 +368,19 @@ export class Journal implements Service {
     for (let commits = 0; commits < 2 && this.#committing; commits++) {
       await new Promise<void>((resolve, reject) => this.#placing.push({ resolve, reject }));
     }
+  }
+
+  /**
+   * A stream of the lane has less than it had acknowledged: the lane goes back to before that, as far as it is kept. False
+   * where nothing of it is. Nothing may be under way in the lane.
+   */
+  async rewind(lane: number, rollback: Rollback): Promise<boolean> {
+    this.#cursors.hold(lane, true);
+    const { watermark } = await this.#writer.ask('rewound', { kind: 'rewind', lane, rollback });
+    this.#cursors.hold(lane, false);
+    if (!watermark) return false;
+    this.#cursors.rewind(watermark);
+    return true;
   }
 
   /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import { Deflater } from './codec.ts';
 import { DoubtWindow } from './doubt-window.ts';
+import type { Step } from './grace.ts';
 import type { LaneSettings, Position } from './protocol.ts';
 
 /** A lane in memory of the writer thread; its figures follow a transaction back when that fails. */
@@ -13,9 +14,14 @@ export interface Lane {
   /** Records in the batches that are kept; those up to the cursor are counted too. */
   records: number;
   bytes: number;
-  /** First sequence and time of the oldest batch, 0 when the lane is empty. */
+  /** First sequence and time of the oldest batch that the cursor has not wholly passed, 0 where there is none. */
   oldestFirst: number;
   oldestMs: number;
+  /** Of these, in batches that the cursor has wholly passed; they are kept for a while (see grace.ts). */
+  keptRecords: number;
+  keptBytes: number;
+  /** Oldest first; replaced and never changed, so that a copy of the lane keeps its own. */
+  steps: readonly Step[];
   doubt: DoubtWindow;
   /** Null where batches are stored as they are. */
   deflater: Deflater | null;
@@ -66,7 +72,7 @@ export class LaneTable {
       .get(id) ?? { last_sequence: 0, cursor: 0, evicted: 0, expired: 0, refused: 0 };
     const { last_sequence: lastSequence, cursor, evicted, expired, refused } = row;
     const doubt = new DoubtWindow(cursor, settings.bytesMax);
-    const empty = { records: 0, bytes: 0, oldestFirst: 0, oldestMs: 0 };
+    const empty = { records: 0, bytes: 0, keptRecords: 0, keptBytes: 0, steps: [], oldestFirst: 0, oldestMs: 0 };
     const deflater = settings.compress ? new Deflater() : null;
     return { id, settings, lastSequence, cursor, ...empty, doubt, deflater, evicted, expired, refused };
   }

@@ -3,14 +3,17 @@ import type Database from 'better-sqlite3';
 import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
 import { Codec } from './codec.ts';
 import type { Span } from './doubt-window.ts';
+import { Grace } from './grace.ts';
 import { type Lane, LaneTable } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
 import type {
   BatchResult,
   CommitBatch,
+  KeepSettings,
   LaneSettings,
   LaneState,
   ReadBlob,
+  Rollback,
   StoreFailure,
   Watermark,
 } from './protocol.ts';
@@ -23,6 +26,7 @@ export class Lanes {
   readonly #ledger: Ledger;
   readonly #table: LaneTable;
   readonly #batches: BatchTable;
+  readonly #grace: Grace;
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -33,10 +37,11 @@ export class Lanes {
   /** Bytes of the file that are free inside it: under the reserve, all lanes together may still fill these. */
   spareBytes = 0;
 
-  constructor(db: Database.Database, ledger: Ledger) {
+  constructor(db: Database.Database, ledger: Ledger, keep: KeepSettings) {
     this.#ledger = ledger;
     this.#table = new LaneTable(db);
     this.#batches = new BatchTable(db);
+    this.#grace = new Grace(db, keep);
   }
 
   /**
@@ -66,6 +71,8 @@ export class Lanes {
     lane.bytes = bytes;
     lane.lastSequence = Math.max(lane.lastSequence, this.#batches.lastSequence(id));
     this.#lookAtOldest(lane);
+    this.#recount(lane);
+    this.#grace.load(lane, performance.now());
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     return lane;
   }
@@ -155,6 +162,8 @@ export class Lanes {
     const { name, bytesMax, full } = lane.settings;
     // Under the reserve a lane may use the pages that its evictions and trims have freed, but the file may not grow.
     const limit = this.reserveReached ? Math.min(bytesMax, lane.bytes + this.spareBytes) : bytesMax;
+    // What the hub has acknowledged goes before anything else.
+    while (lane.bytes + need > limit && this.#forgetKept(lane));
     if (lane.bytes + need <= limit) return null;
     if (full === 'drop-oldest' && need <= limit) {
       while (lane.bytes + need > limit && this.#evictOldest(lane));
@@ -209,7 +218,7 @@ export class Lanes {
     return Math.max(count, 0);
   }
 
-  /** Takes over what the hub has acknowledged, and deletes the batches that the cursor has wholly passed. */
+  /** Takes over what the hub has acknowledged; batches that the cursor has wholly passed are kept for a while. */
   advance(watermark: Watermark): void {
     const lane = this.#lane(watermark.lane);
     for (const { reason, count, first, last, detail } of watermark.losses) {
@@ -219,12 +228,80 @@ export class Lanes {
     if (watermark.cursor <= lane.cursor) return;
     lane.cursor = watermark.cursor;
     this.#afterCommit.push(() => lane.doubt.advance(watermark.cursor));
-    for (let row = this.#batches.next(lane.id, 0); row; row = this.#batches.next(lane.id, row.first)) {
-      if (row.first + row.count - 1 > lane.cursor) break;
-      this.#forget(lane, row);
+    let row = lane.oldestFirst > 0 ? this.#batches.next(lane.id, lane.oldestFirst - 1) : null;
+    for (; row && row.first + row.count - 1 <= lane.cursor; row = this.#batches.next(lane.id, row.first)) {
+      lane.keptRecords += row.count;
+      lane.keptBytes += row.bytes + ROW_BYTES;
     }
     this.#lookAtOldest(lane);
+    const nowMs = performance.now();
+    this.#grace.note(lane, this.#table.positions(lane.id), nowMs);
+    this.#trim(lane, nowMs);
     this.#table.save(lane);
+  }
+
+  /** Now and then: deletes what was kept long enough, and all that is kept where the disk needs the space. */
+  trim(nowMs: number): void {
+    for (const lane of this.#lanes) {
+      if (this.reserveReached) while (this.#forgetKept(lane));
+      else this.#trim(lane, nowMs);
+    }
+  }
+
+  /** True where `trim` has something to do. */
+  isTrimDue(nowMs: number): boolean {
+    return this.#lanes.some((lane) => {
+      const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
+      return row && (this.reserveReached || row.first + row.count - 1 <= this.#grace.over(lane, nowMs));
+    });
+  }
+
+  #trim(lane: Lane, nowMs: number): void {
+    const over = this.#grace.over(lane, nowMs);
+    for (;;) {
+      const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
+      if (!row || (row.first + row.count - 1 > over && !this.#grace.isTooMuch(lane))) return;
+      if (!this.#forgetKept(lane)) return;
+    }
+  }
+
+  /** Deletes the oldest batch that is kept only in case; false where there is none. */
+  #forgetKept(lane: Lane): boolean {
+    const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
+    if (!row || row.first + row.count - 1 > lane.cursor) return false;
+    this.#forget(lane, row);
+    lane.keptRecords -= row.count;
+    lane.keptBytes -= row.bytes + ROW_BYTES;
+    this.#grace.gone(lane, row.first + row.count - 1);
+    return true;
+  }
+
+  /** Takes the cursor back to before what a stream has lost; null where nothing of that is kept. */
+  rewind(index: number, rollback: Rollback): Watermark | null {
+    const lane = this.#lane(index);
+    const back = this.#grace.back(lane, rollback);
+    if (!back || back.cursor >= lane.cursor) return null;
+    lane.cursor = back.cursor;
+    const { stream: lost, created, lastSequence } = rollback;
+    for (const { stream } of this.#table.positions(lane.id)) {
+      const then = back.positions.find((position) => position.stream === stream);
+      // In a stream that it met later, the lane's records may lie anywhere.
+      let sequence = then?.sequence ?? 0;
+      if (stream === lost) sequence = then?.created === created ? Math.min(sequence, lastSequence) : 0;
+      const known = { stream, created: stream === lost ? created : (then?.created ?? ''), sequence };
+      if (known.created !== '') this.#table.place(lane.id, known);
+    }
+    this.#lookAtOldest(lane);
+    this.#recount(lane);
+    this.#table.save(lane);
+    return { lane: index, cursor: lane.cursor, positions: this.#table.positions(lane.id), losses: [] };
+  }
+
+  /** What is kept is all before the oldest batch that the cursor has not wholly passed. */
+  #recount(lane: Lane): void {
+    const open = lane.oldestFirst > 0 ? this.#batches.totals(lane.id, lane.oldestFirst - 1) : { records: 0, bytes: 0 };
+    lane.keptRecords = lane.records - open.records;
+    lane.keptBytes = lane.bytes - open.bytes;
   }
 
   /**
@@ -267,8 +344,10 @@ export class Lanes {
   state(): LaneState[] {
     return this.#lanes.map((lane) => ({
       name: lane.settings.name,
-      depth: lane.records - (lane.oldestFirst > 0 ? Math.max(0, lane.cursor - lane.oldestFirst + 1) : 0),
-      bytes: lane.bytes,
+      depth:
+        lane.records - lane.keptRecords - (lane.oldestFirst > 0 ? Math.max(0, lane.cursor - lane.oldestFirst + 1) : 0),
+      bytes: lane.bytes - lane.keptBytes,
+      keptBytes: lane.keptBytes,
       lastSequence: lane.lastSequence,
       persistedCursor: lane.cursor,
       oldestMs: lane.oldestFirst > 0 ? lane.oldestMs : null,
@@ -279,7 +358,7 @@ export class Lanes {
   }
 
   #lookAtOldest(lane: Lane): void {
-    const row = this.#batches.next(lane.id, 0);
+    const { value: row } = this.#batches.behind(lane.id, lane.cursor).next();
     lane.oldestFirst = row?.first ?? 0;
     lane.oldestMs = row?.newestMs ?? 0;
   }

@@ -102,6 +102,18 @@ const migrations: readonly Migration[] = [
   WITHOUT ROWID;
   `,
   },
+  {
+    sql: `
+  -- Cursors of a lane that were on disk, with where its streams stood: the way back where a hub has lost something.
+  CREATE TABLE watermark (
+    lane INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    -- JSON of protocol.ts, Position[].
+    positions TEXT NOT NULL,
+    PRIMARY KEY (lane, cursor)
+  ) WITHOUT ROWID;
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

@@ -30,6 +30,7 @@ export interface WriterSettings {
   readonly ledgerSubject: string;
   /** Free space that the file system must keep; below it lanes do not grow. */
   readonly reserveBytes: number;
+  readonly keep: KeepSettings;
   /** Null: those on the disk stay there unread. */
   readonly retained?: RetainedLimits | null;
   /** Bounds of the persistent sessions together; null: those on the disk stay there unread. */
@@ -66,6 +67,23 @@ export interface Position {
   /** The stream's creation time as the hub words it: tells a stream that was made anew. */
   created: string;
   sequence: number;
+}
+
+/** For how long, and how much of a lane, what the hub has acknowledged is kept. */
+export interface KeepSettings {
+  /** 0: it is not kept. */
+  readonly ms: number;
+  readonly bytesMax: number;
+}
+
+/** A stream has less than it had acknowledged. */
+export interface Rollback {
+  readonly stream: string;
+  /** As the stream is now. */
+  readonly created: string;
+  /** Up to here it still has what it acknowledged; 0 where that is not known. */
+  readonly has: number;
+  readonly lastSequence: number;
 }
 
 export const reasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;
@@ -111,6 +129,8 @@ export type Request =
   | { kind: 'release'; lane: number; end: number }
   /** A small value that outlives the process, such as how far a consumer has come. Alone in its transaction. */
   | { kind: 'mark'; id: number; name: string; value: string }
+  /** Takes the cursor back to before what the hub has lost; see grace.ts. */
+  | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
   | { kind: 'declare' }
   | { kind: 'state' }
   | { kind: 'stop'; epoch: string; watermarks: Watermark[] };
@@ -134,6 +154,8 @@ export interface LaneState {
   /** Records that the persisted cursor has not passed. */
   depth: number;
   bytes: number;
+  /** Acknowledged and still kept, beside `bytes`. */
+  keptBytes: number;
   lastSequence: number;
   persistedCursor: number;
   /** Arrival time of the newest record in the oldest batch; null when empty. */
@@ -199,4 +221,6 @@ export type Reply =
   | ({ kind: 'deliveries'; id: number } & Page)
   /** Up to `end` the lane has nothing but these blobs. */
   | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
-  | { kind: 'state'; lanes: LaneState[]; store: StoreState };
+  | { kind: 'state'; lanes: LaneState[]; store: StoreState }
+  /** Where the lane stands now; null: nothing of it is kept, or the store failed. */
+  | { kind: 'rewound'; id: number; watermark: Watermark | null };

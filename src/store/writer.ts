@@ -15,6 +15,7 @@ import type {
   ReadBlob,
   Reply,
   Request,
+  Rollback,
   StoreFailure,
   StoreState,
   Watermark,
@@ -75,7 +76,7 @@ class Writer {
   #space = { fileBytes: 0, freeBytes: 0 };
   #sweep: NodeJS.Timeout | undefined;
   /** Set where the open file is not to be trusted: true where it is damaged. */
-  #suspect: { error: unknown; isCorruptd: boolean } | null = null;
+  #suspect: { error: unknown; isDamaged: boolean } | null = null;
   #diskErrors = 0;
   #retry = { atMs: 0, pauseMs: SWEEP_MS };
   /** As of the last opening: a lane keeps its index as long as the box runs, and what it had is not forgotten. */
@@ -109,7 +110,7 @@ class Writer {
     // What loading touches is part of the check: a file that was cut off opens and then lacks pages.
     const load = (db: Database.Database) => {
       const ledger = new Ledger(db);
-      const lanes = new Lanes(db, ledger);
+      const lanes = new Lanes(db, ledger, settings.keep);
       const retained = new RetainedTable(db);
       const sessions = new SessionTable(db);
       let stored: SessionLoad[] = [];
@@ -157,12 +158,12 @@ class Writer {
   /** Between two requests: a file that is not trusted is closed and opened anew, whatever that makes of it. */
   mend(): void {
     if (!this.#suspect) return;
-    const { error, isCorruptd } = this.#suspect;
+    const { error, isDamaged } = this.#suspect;
     this.#diskErrors++;
     const isWorn = this.#diskErrors >= DISK_ERRORS_MAX;
     const why = error instanceof Error ? error.message : String(error);
     this.#close();
-    this.#try(isCorruptd || isWorn ? why : '');
+    this.#try(isDamaged || isWorn ? why : '');
   }
 
   #try(distrust: string): void {
@@ -217,7 +218,7 @@ class Writer {
         if (db.inTransaction) db.exec('ROLLBACK');
         ledger.reload();
       } catch {
-        this.#suspect = { error, isCorruptd: isCorrupt(error) };
+        this.#suspect = { error, isDamaged: isCorrupt(error) };
       }
       throw error;
     }
@@ -226,8 +227,7 @@ class Writer {
   /** Keeps what the world did to us for the status, and hands it on; a mistake of ours goes through. */
   #fail(error: unknown, what: string): StoreFailure {
     this.#failure = failureOf(error, what);
-    if (this.#parts && (isCorrupt(error) || isDiskError(error)))
-      this.#suspect = { error, isCorruptd: isCorrupt(error) };
+    if (this.#parts && (isCorrupt(error) || isDiskError(error))) this.#suspect = { error, isDamaged: isCorrupt(error) };
     return this.#failure;
   }
 
@@ -291,6 +291,17 @@ class Writer {
     }
   }
 
+  rewind(id: number, lane: number, rollback: Rollback): void {
+    let watermark: Watermark | null = null;
+    try {
+      watermark = this.#transaction(({ lanes }) => lanes.rewind(lane, rollback));
+    } catch (error) {
+      this.#fail(error, 'cannot take a cursor back');
+    }
+    post({ kind: 'rewound', id, watermark });
+    this.report();
+  }
+
   release(lane: number, end: number): void {
     this.#parts?.lanes.release(lane, end);
   }
@@ -323,6 +334,9 @@ class Writer {
     const nowMs = Date.now();
     if (nowMs > CLOCK_FLOOR_MS) {
       this.#quietly('cannot expire records', ({ lanes }) => lanes.expire(nowMs, CLOCK_FLOOR_MS));
+    }
+    if (this.#parts?.lanes.isTrimDue(performance.now())) {
+      this.#quietly('cannot trim', ({ lanes }) => lanes.trim(performance.now()));
     }
     try {
       const freePages = this.#look();
@@ -427,6 +441,9 @@ function serve(writer: Writer, request: Request): void {
     case 'session':
       writer.readSession(request.id, request.session, request.after);
       return;
+    case 'rewind':
+      writer.rewind(request.id, request.lane, request.rollback);
+      return;
     case 'release':
       writer.release(request.lane, request.end);
       return;
@@ -444,7 +461,7 @@ function serve(writer: Writer, request: Request): void {
 }
 
 function noState(name: string): LaneState {
-  const none = { depth: 0, bytes: 0, lastSequence: 0, persistedCursor: 0, oldestMs: null };
+  const none = { depth: 0, bytes: 0, keptBytes: 0, lastSequence: 0, persistedCursor: 0, oldestMs: null };
   return { name, ...none, evicted: 0, expired: 0, refused: 0 };
 }
 

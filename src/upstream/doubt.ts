@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
-import type { JetStream, StreamInfo } from './jetstream.ts';
+import { headerValue } from '../core/headers.ts';
+import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
 import type { Hub, Position, Records } from './ports.ts';
 import { type Inbox, readBack } from './read-back.ts';
 
@@ -35,6 +36,8 @@ export interface ReconcileLane {
   own: string | null;
   /** `.<epoch>.<lane>.`: what a record id ends with before the sequence. */
   idEnd: string;
+  /** Stream → sequence of the last record of the lane that it acknowledged in this run. */
+  proofs: Map<string, number>;
   /** The lane's subjects, to read back less where they are few. */
   filters: readonly string[];
 }
@@ -47,11 +50,13 @@ export interface ReconcileLane {
  * Everything in flight must have been answered or given up before: what arrives later would be missed here.
  */
 export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doubt: Doubt): Promise<Reconciled> {
-  const { records, jetStream } = parts;
+  const { records } = parts;
   const result: Reconciled = { stored: new Set(), skip: 0, streams: [], missing: false, alarms: [] };
+  const infos = new Map<string, StreamInfo>();
+  const isRewound = await goBack(parts, lane, infos, result.alarms);
   const { cursor, positions } = records.resume(lane.index);
   for (const position of positions) {
-    const info = await jetStream.streamInfo(position.stream);
+    const info = infos.get(position.stream);
     if (!info) {
       result.missing = true;
       continue;
@@ -59,10 +64,9 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     const own = info.name === lane.own;
     const anew = info.created !== position.created;
     const after = anew ? 0 : Math.min(position.sequence, info.lastSequence);
-    if (!anew && info.lastSequence < position.sequence) result.alarms.push(rolledBack(position, info));
     // Sequence numbers of the old stream mean nothing in the new one: from its beginning.
     if (anew) await records.place(lane.index, { stream: info.name, created: info.created, sequence: 0 });
-    if (doubt === null || doubt.size > 0 || (own && info.lastSequence > after)) {
+    if (doubt === null || doubt.size > 0 || isRewound || (own && info.lastSequence > after)) {
       const identity = { idEnd: lane.idEnd, cursor };
       const { found, ours, foreign } = await readBack(parts, info, after, identity, own ? [] : lane.filters);
       for (const sequence of found) result.stored.add(sequence);
@@ -77,14 +81,72 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
   return result;
 }
 
+/**
+ * A hub that did not sync what it acknowledged may come back with less. Then the lane's cursor goes back as far as records
+ * are kept, and what is not found in the stream is sent again. True where that is so for some stream; `infos`
+ * gets the streams that the hub has.
+ */
+async function goBack(
+  { records, jetStream }: ReconcileParts,
+  lane: ReconcileLane,
+  infos: Map<string, StreamInfo>,
+  alarms: GatewayError[],
+): Promise<boolean> {
+  let isRewound = false;
+  for (const position of records.resume(lane.index).positions) {
+    const info = await jetStream.streamInfo(position.stream);
+    if (!info) continue;
+    infos.set(position.stream, info);
+    const { name: stream, created, lastSequence } = info;
+    const isAnew = created !== position.created;
+    const isReplaced = !isAnew && lastSequence >= position.sequence && (await isTaken(jetStream, lane, info));
+    if (!isAnew && !isReplaced && lastSequence >= position.sequence) continue;
+    const before = records.resume(lane.index).cursor;
+    const has = isAnew || isReplaced ? 0 : lastSequence;
+    const wentBack = await records.rewind(lane.index, { stream, created, has, lastSequence });
+    isRewound ||= wentBack;
+    lane.proofs.delete(stream);
+    const kept = wentBack ? before - records.resume(lane.index).cursor : 0;
+    if (!isAnew || wentBack) alarms.push(rolledBack(position, info, kept));
+  }
+  return isRewound;
+}
+
+/** True where the stream has another message in the place of the last one of the lane that it acknowledged. */
+async function isTaken(
+  jetStream: JetStream,
+  lane: ReconcileLane,
+  { name, lastSequence }: StreamInfo,
+): Promise<boolean> {
+  const seq = lane.proofs.get(name) ?? 0;
+  if (seq === 0) return false;
+  if (seq > lastSequence) return true;
+  const { body, error } = await jetStream.call(`STREAM.MSG.GET.${name}`, JSON.stringify({ seq }));
+  // Consumed, deleted or not for us to see: that says nothing.
+  if (error) return false;
+  const { hdrs } = fieldsOf(body.message);
+  const headers = typeof hdrs === 'string' ? Buffer.from(hdrs, 'base64') : Buffer.alloc(0);
+  return !headerValue(headers, 'Petiole-Id')?.includes(lane.idEnd);
+}
+
 /** Nothing of the lane beyond the cursor is in the stream: its end is where the next record will lie behind. */
 export function positionAtEnd(info: StreamInfo): Position {
   return { stream: info.name, created: info.created, sequence: info.lastSequence };
 }
 
-function rolledBack(position: Position, info: StreamInfo): GatewayError {
+function rolledBack(position: Position, info: StreamInfo, kept: number): GatewayError {
   const missing = position.sequence - info.lastSequence;
-  return new GatewayError('hub_error', `stream ${info.name} ends ${missing} messages before what it had acknowledged`, {
+  const lost =
+    info.created !== position.created
+      ? `stream ${info.name} was made anew`
+      : missing > 0
+        ? `stream ${info.name} ends ${missing} messages before what it had acknowledged`
+        : `stream ${info.name} lacks what it had acknowledged`;
+  const then =
+    kept > 0
+      ? `the last ${kept} records are looked for, and sent again where they are missing`
+      : 'too long ago to be kept here';
+  return new GatewayError('hub_error', `${lost}: ${then}`, {
     hint: 'the hub lost data that it had not synced to disk: use replicas or sync_interval: always there',
   });
 }

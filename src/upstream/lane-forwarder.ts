@@ -89,6 +89,7 @@ export class LaneForwarder implements Sender {
       ackTimeoutMs,
       own: stream?.own ?? false,
       jetStream: new JetStream(parts.hub),
+      proofs: new Map(),
       routes: new Routes(stream?.name ?? null, (subject) => parts.hub.nameAtHub(subject)),
       source: new RecordSource(parts.records, index, {
         arrived: () => this.schedule(),
@@ -218,7 +219,7 @@ export class LaneForwarder implements Sender {
     const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects.map((one) => hub.nameAtHub(one)) : [];
     const own = stream?.own ? stream.name : null;
     const identity = identityOf('', records.epoch, name);
-    const lane = { index, own, idEnd: `${identity.slice(identity.indexOf('.'))}.`, filters };
+    const lane = { index, own, proofs: this.#lane.proofs, idEnd: `${identity.slice(identity.indexOf('.'))}.`, filters };
     // Records of another box may have come, or still come, another way: nobody here knows which.
     const doubt = isForeign(name) ? null : this.#doubt;
     const found = await reconcile({ ...this.#lane, inbox }, lane, doubt);

@@ -24,6 +24,7 @@ export interface PassLane {
   readonly hub: Hub;
   readonly records: Records;
   readonly jetStream: JetStream;
+  readonly proofs: Map<string, number>;
   readonly routes: Routes;
   readonly source: RecordSource;
   readonly headers: UploadHeaders;

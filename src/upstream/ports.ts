@@ -71,6 +71,14 @@ export interface Records {
   /** The cursor passes `count` more records. */
   acknowledge(lane: number, cursor: number, count: number): void;
   place(lane: number, position: Position): Promise<void>;
+  /**
+   * The stream has less than it had acknowledged; up to `has` it still has that (0: not known). The lane goes back as far
+   * as it has kept what was acknowledged; false where that is nothing.
+   */
+  rewind(
+    lane: number,
+    rollback: { stream: string; created: string; has: number; lastSequence: number },
+  ): Promise<boolean>;
   release(lane: number, end: number): void;
   /** Goes to the ledger when the cursor passes it. */
   lose(loss: Loss): void;

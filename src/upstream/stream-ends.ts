@@ -25,6 +25,8 @@ export interface StreamEndsParts {
   readonly records: Records;
   readonly routes: Routes;
   readonly jetStream: JetStream;
+  /** Stream → sequence of the last record of the lane that it acknowledged in this run. */
+  readonly proofs: Map<string, number>;
 }
 
 /** The streams that one pass of a lane writes to. */
@@ -73,7 +75,9 @@ export class StreamEnds {
   /** The cursor has passed the record that the stream gave this sequence. */
   settle(stream: string, sequence: number): void {
     const end = this.#ends.get(stream);
-    if (end && sequence > end.settled) end.settled = sequence;
+    if (!end || sequence <= end.settled) return;
+    end.settled = sequence;
+    this.#parts.proofs.set(stream, sequence);
   }
 
   /** Tells the journal where the lane stands in each. */

@@ -30,6 +30,7 @@ export function journalOptions({ lanes = [{}], ...choices }: JournalChoices & { 
     ledgerLane: all.length - 1,
     ledgerSubject: 'petiole.box.ledger',
     reserveBytes: 0,
+    keep: { ms: 0, bytesMax: 0 },
     ...choices,
     lanes: all,
   };

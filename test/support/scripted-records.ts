@@ -60,6 +60,10 @@ export class ScriptedRecords implements Records {
     this.said.push(`${position.stream} ${position.sequence}`);
   }
 
+  async rewind(): Promise<boolean> {
+    return false;
+  }
+
   release(_lane: number, end: number): void {
     this.said.push(`release ${end}`);
   }

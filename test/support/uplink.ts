@@ -24,6 +24,7 @@ export interface UplinkOptions {
   user?: string;
   password?: string;
   reserveBytes?: number;
+  keepMs?: number;
 }
 
 /** Reconnects at once, so that a test of many cuts is quick. */
@@ -42,9 +43,12 @@ export class Uplink {
   constructor(options: UplinkOptions, log: Log = silentLog) {
     this.#options = options;
     this.#log = log;
-    const { folder, lanes = [{}], reserveBytes = 0 } = options;
+    const { folder, lanes = [{}], reserveBytes = 0, keepMs = 0 } = options;
     this.folder = folder;
-    this.journal = new Journal(journalOptions({ folder, lanes, reserveBytes }), log);
+    this.journal = new Journal(
+      journalOptions({ folder, lanes, reserveBytes, keep: { ms: keepMs, bytesMax: 64 * 1024 * 1024 } }),
+      log,
+    );
     this.link = new LeafLink(
       {
         name: 'box',

@@ -57,7 +57,7 @@ test('an empty file gives the safe defaults', (t) => {
         duplicateWindowMs: 120_000,
       },
       status: { host: '127.0.0.1', port: 8080, anonymous: true },
-      journal: { reserveBytes: 64 * MiB, compress: false },
+      journal: { reserveBytes: 64 * MiB, compress: false, keep: { ms: 150_000, bytesMax: 64 * MiB } },
       serial: [],
       lanes: [
         {
@@ -117,7 +117,7 @@ nats:
   ping_interval: 4s
   duplicate_window: 5s
 status: { listen: LocalHost:81, anonymous: true }
-journal: { reserve: 1GB, compress: true }
+journal: { reserve: 1GB, compress: true, keep_after_ack: 10m, keep_after_ack_bytes: 1MiB }
 lanes:
   - { name: alarms, subjects: ["*.alarm.>", "$KV.b.>"], priority: 1, full: refuse, max_bytes: 64 MiB, max_age: 30d, replies: pass, stream: { name: ALARMS, own: true } }
   - { name: rest, subjects: [">"], drain: live-first, stream: { name: REST } }
@@ -198,7 +198,7 @@ upstream:
       duplicateWindowMs: 5000,
     },
     status: { host: 'localhost', port: 81, anonymous: true },
-    journal: { reserveBytes: 1e9, compress: true },
+    journal: { reserveBytes: 1e9, compress: true, keep: { ms: 600_000, bytesMax: MiB } },
     serial: [],
     lanes: [
       {

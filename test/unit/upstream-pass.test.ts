@@ -51,6 +51,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       ackTimeoutMs: 1_000,
       hub,
       records,
+      proofs: new Map(),
       jetStream: new JetStream(hub),
       routes,
       source,

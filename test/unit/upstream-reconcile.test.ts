@@ -23,7 +23,7 @@ function setting(stream: ScriptedStream | null, position: number, cursor: number
   const run = (doubt: Doubt, own = false) =>
     reconcile(
       { hub, jetStream: new JetStream(hub), inbox: hub.inbox, records },
-      { index: 0, own: own ? 'S' : null, idEnd: ID_END, filters: [] },
+      { index: 0, own: own ? 'S' : null, idEnd: ID_END, proofs: new Map(), filters: [] },
       doubt,
     );
   return { hub, records, run };

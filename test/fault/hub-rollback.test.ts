@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { jetstream } from '@nats-io/jetstream';
+import { connectHub, createStream, streamState, waitForStream } from '../support/hub-stream.ts';
+import { laneOf } from '../support/journal.ts';
+import { startNatsServer } from '../support/nats-server.ts';
+import type { Scope } from '../support/scope.ts';
+import { readNumbers } from '../support/sent-numbers.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { tempDir } from '../support/temp.ts';
+import { startUplink } from '../support/uplink.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/**
+ * Goal: a hub that comes back from a power cut with less than it had acknowledged gets the rest again, once and in order.
+ * Method: a real nats-server is killed and its store folder put back to an earlier copy, as lazily synced files are.
+ */
+
+const COUNT = 5_000;
+const KEEP_MS = 600_000;
+
+interface Rig {
+  hub: Awaited<ReturnType<typeof startNatsServer>>;
+  reader: Awaited<ReturnType<typeof connectHub>>;
+  dir: string;
+  /** Kills the hub, and starts it on the copy that `save` made. */
+  save(): Promise<void>;
+  rollBack(): Promise<void>;
+}
+
+async function startHub(scope: Scope): Promise<Rig> {
+  const dir = tempDir(scope, 'hub');
+  const copy = tempDir(scope, 'copy');
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, dir });
+  const reader = await connectHub(scope, hub.clientUrl);
+  return {
+    hub,
+    reader,
+    dir,
+    async save() {
+      // In order, so that the copy is what its last fsync would have been.
+      await hub.stop();
+      rmSync(copy, { recursive: true });
+      cpSync(dir, copy, { recursive: true });
+      await hub.restart();
+      await waitFor('the hub', () => streamState(reader, 'T'), { timeoutMs: 20_000 });
+    },
+    async rollBack() {
+      await hub.kill();
+      rmSync(dir, { recursive: true });
+      cpSync(copy, dir, { recursive: true });
+      await hub.restart();
+    },
+  };
+}
+
+async function everythingOnce({ reader }: Rig, count: number): Promise<void> {
+  await waitForStream(reader, 'T', count, { timeoutMs: 40_000 });
+  const found = (await readNumbers(reader, 'T')).filter(({ n }) => n > 0);
+  const numbers = found.map(({ n }) => n);
+  assert.equal(new Set(numbers).size, numbers.length, 'none twice');
+  assert.equal(numbers.length, count, 'none missing');
+  assert(
+    found.every(({ sequence, n }) => sequence === n),
+    'under the same ids',
+  );
+}
+
+const inOrder = async ({ reader }: Rig) => {
+  const numbers = (await readNumbers(reader, 'T')).map(({ n }) => n).filter((n) => n > 0);
+  assert(numbers.every((n, i) => i === 0 || n > (numbers[i - 1] ?? 0)));
+};
+
+describe('a hub that has less than it had acknowledged', () => {
+  for (const own of [false, true]) {
+    const procedure = own ? 'own stream' : 'read-back';
+    const lanes = [own ? { stream: { name: 'T', own } } : {}];
+
+    it(`gets the rest again, by ${procedure}`, async (scope) => {
+      const rig = await startHub(scope);
+      await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+      const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
+      await uplink.produce(COUNT, 't.a');
+      await uplink.drained();
+      await rig.save();
+      await uplink.produce(COUNT, 't.a', { first: COUNT + 1 });
+      await uplink.drained();
+      await rig.rollBack();
+      await everythingOnce(rig, 2 * COUNT);
+      await inOrder(rig);
+      await uplink.drained();
+      assert.deepEqual(laneOf(uplink.journal, 0).depth, 0);
+    });
+
+    it(`gets it from a box that was killed meanwhile, by ${procedure}`, async (scope) => {
+      const rig = await startHub(scope);
+      await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+      const first = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
+      await first.produce(COUNT, 't.a');
+      await first.drained();
+      await rig.save();
+      await first.produce(COUNT, 't.a', { first: COUNT + 1 });
+      await first.drained();
+      await first.stop();
+      await rig.rollBack();
+      const options = { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS, folder: first.folder };
+      const second = await startUplink(scope, options);
+      await second.produce(10, 't.a', { first: 2 * COUNT + 1 });
+      await everythingOnce(rig, 2 * COUNT + 10);
+      await inOrder(rig);
+    });
+  }
+
+  it('gets it although others have written to the stream before the box is back', async (scope) => {
+    const rig = await startHub(scope);
+    await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+    const link = await startTcpProxy(scope, rig.hub.leafPort);
+    const leafUrl = `nats://127.0.0.1:${link.port}`;
+    const uplink = await startUplink(scope, { leafUrl, keepMs: KEEP_MS });
+    await uplink.produce(COUNT, 't.a');
+    await uplink.drained();
+    await rig.save();
+    await uplink.produce(COUNT, 't.a', { first: COUNT + 1 });
+    await uplink.drained();
+    await link.refuse();
+    await rig.rollBack();
+    const js = jetstream(rig.reader, { checkAPI: false });
+    await waitFor('the stream', () => js.publish('t.foreign', '0'), { timeoutMs: 20_000 });
+    for (let i = 0; i < COUNT + 100; i += 100) {
+      await Promise.all(Array.from({ length: 100 }, () => js.publish('t.foreign', '0')));
+    }
+    assert((await streamState(rig.reader, 'T')).lastSequence > 2 * COUNT, 'more than the box knew');
+    await link.restore();
+    const all = async () => (await readNumbers(rig.reader, 'T')).filter(({ n }) => n > 0).length >= 2 * COUNT;
+    await waitFor('the missing records', all, { timeoutMs: 40_000, intervalMs: 300 });
+    const numbers = (await readNumbers(rig.reader, 'T')).map(({ n }) => n).filter((n) => n > 0);
+    assert.equal(new Set(numbers).size, 2 * COUNT);
+    assert.equal(numbers.length, 2 * COUNT, 'none twice');
+  });
+
+  it('gets nothing where nothing is kept: what the test sees', async (scope) => {
+    const rig = await startHub(scope);
+    await createStream(rig.reader, 'T', ['t.>']);
+    const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, keepMs: 0 });
+    await uplink.produce(COUNT, 't.a');
+    await uplink.drained();
+    await rig.save();
+    await uplink.produce(COUNT, 't.a', { first: COUNT + 1 });
+    await uplink.drained();
+    await rig.rollBack();
+    await waitFor('the hub', () => streamState(rig.reader, 'T'), { timeoutMs: 20_000 });
+    await uplink.produce(1, 't.a', { first: 2 * COUNT + 1 });
+    await uplink.drained();
+    const { messages } = await streamState(rig.reader, 'T');
+    assert(messages < 2 * COUNT, `${messages}`);
+  });
+});
