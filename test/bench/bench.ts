@@ -4,7 +4,7 @@
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
  *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, end-to-end, fan-out-0, fan-out-1, connections,
- *                  retained (may be given again)
+ *                  retained, sessions (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
  *   --strict       exit 1 also where a figure misses what it must reach
@@ -26,6 +26,7 @@ import { natsRows } from './nats-rows.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
 import { backlog, endToEnd, type Ground, ingest, lone } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
+import { sessions } from './session-phase.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
 import { findSyncTool } from './sync-counter.ts';
 
@@ -234,6 +235,21 @@ async function runRetained(): Promise<void> {
   }
 }
 
+/** The peers' sessions are in memory, or written now and then: there is nothing to compare. */
+async function runSessions(): Promise<void> {
+  const count = options.quick ? 500 : 10_000;
+  const section = `sessions: ${count} absent clients, each with 10 queued messages of 128 bytes`;
+  for (const broker of brokers(true, false)) {
+    await attempt(`sessions ${broker.name}`, async () => {
+      const result = await sessions(cache, broker, count, 10);
+      sheet.set(section, 'start-up, ms', broker.name, result.startMs, { atMost: 5_000 });
+      sheet.set(section, 'until one of them has its queue, ms', broker.name, result.queueMs, { digits: 1 });
+      sheet.set(section, 'memory while the queues fill, MiB', broker.name, result.filledMiB, { digits: 1 });
+      sheet.set(section, 'memory after the start, MiB', broker.name, result.residentMiB, { digits: 1 });
+    });
+  }
+}
+
 for (const phase of ingestPhases) if (wanted(phase.phase)) await runIngest(phase);
 if (wanted('lone')) await runLone();
 if (wanted('leaf')) {
@@ -265,6 +281,7 @@ if (wanted('fan-out-0')) await runFanOut(0, 500, 2_000);
 if (wanted('fan-out-1')) await runFanOut(1, 100, 5_000);
 if (wanted('connections')) await runConnections();
 if (wanted('retained')) await runRetained();
+if (wanted('sessions') && !options['without-box']) await runSessions();
 
 console.log(`${sheet}\n`);
 for (const { name, receipt } of contenders) console.log(`PUBACK of ${name} means: ${receipt}`);

@@ -24,6 +24,7 @@ const LIMITS = {
   connections_max: 20_000,
   connect_rate: 0,
   connect_rate_per_address: 0,
+  sessions_max: 20_000,
   retained_max: 200_000,
   retained_bytes_max: '256MiB',
 };

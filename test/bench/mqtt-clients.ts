@@ -8,11 +8,11 @@ const SUBACK_BYTES = 5;
 const OPENING_MAX = 100;
 
 /** Opens a connection of MQTT 3.1.1 and, with a filter, subscribes. Reads no more than the answers. */
-export async function openClient(port: number, clientId: string, filter = '', qos = 0): Promise<Socket> {
+export async function openClient(port: number, clientId: string, filter = '', qos = 0, clean = true): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.on('error', () => {});
   await once(socket, 'connect');
-  await exchange(socket, connectPacket({ version: 4, clientId }), CONNACK_BYTES);
+  await exchange(socket, connectPacket({ version: 4, clientId, clean }), CONNACK_BYTES);
   if (filter !== '') await exchange(socket, subscribePacket(4, 1, [[filter, qos]]), SUBACK_BYTES);
   return socket;
 }
