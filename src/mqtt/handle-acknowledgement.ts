@@ -1,6 +1,6 @@
 import type { Client } from './client.ts';
 import { readPacketIdentifier } from './packet-decoder.ts';
-import { pubcompUnknown } from './packet-encoder.ts';
+import { pubcomp, pubcompUnknown } from './packet-encoder.ts';
 import { malformed } from './packet-error.ts';
 import type { PacketFramer } from './packet-framer.ts';
 import { PacketReader } from './packet-reader.ts';
@@ -39,7 +39,9 @@ export function handleAcknowledgement(client: Client, type: number, { bytes, bod
       return;
     default:
       if (!session.received.release(packetIdentifier, connection)) {
-        connection.answer(pubcompUnknown(version, packetIdentifier));
+        // A session that goes on after a crash may have lost no more than the PUBCOMP: 0x92 "is not an error during recovery"
+        // [MQTT5 3.7.2.1], and MQTT.js takes it for one.
+        connection.answer(session.isPersistent ? pubcomp(packetIdentifier) : pubcompUnknown(version, packetIdentifier));
       }
   }
 }

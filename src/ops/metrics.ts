@@ -98,6 +98,11 @@ export function families(snapshot: Snapshot): Family[] {
     add('gauge', 'mqtt_retained_messages', 'Retained messages.', mqtt.retained.count);
     add('gauge', 'mqtt_retained_bytes', 'Bytes of the retained messages.', mqtt.retained.bytes);
   }
+  if (mqtt.sessions !== null) {
+    add('gauge', 'mqtt_sessions', 'Persistent sessions.', mqtt.sessions.count);
+    add('gauge', 'mqtt_sessions_queued_messages', 'QoS 1 and 2 messages on their way to them.', mqtt.sessions.queued);
+    add('gauge', 'mqtt_sessions_queued_bytes', 'Bytes of these messages.', mqtt.sessions.bytes);
+  }
   const natsOpen = nats.listeners.map(({ host, port, connections }) => ({
     labels: { listener: `${host}:${port}` },
     value: connections,

@@ -189,7 +189,20 @@ export interface MqttFacts {
   counters: Record<string, number>;
   /** Null where retained messages are off. */
   retained: RetainedFacts | null;
+  /** Persistent ones; null where every session ends with its connection. */
+  sessions: SessionFacts | null;
   clients: ClientFacts[];
+}
+
+export interface SessionFacts {
+  count: number;
+  countMax: number;
+  /** Those of them whose client is there. */
+  connected: number;
+  /** QoS 1 and 2 messages that they have not acknowledged. */
+  queued: number;
+  bytes: number;
+  bytesMax: number;
 }
 
 export interface RetainedFacts {

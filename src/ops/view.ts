@@ -194,6 +194,15 @@ function mqttCard({ mqtt }: Snapshot): Card {
     const value = `${count(kept)} of ${count(countMax)} (${bytes(size)} of ${bytes(bytesMax)})`;
     facts.push({ label: 'Retained messages', value });
   }
+  if (mqtt.sessions !== null && mqtt.sessions.count > 0) {
+    const { count: kept, countMax, connected, queued, bytes: size, bytesMax } = mqtt.sessions;
+    const value = `${count(kept)} of ${count(countMax)}, ${count(kept - connected)} away`;
+    facts.push({ label: 'Kept sessions', value });
+    facts.push({
+      label: 'Waiting for them',
+      value: `${counted(queued, 'message')} (${bytes(size)} of ${bytes(bytesMax)})`,
+    });
+  }
   facts.push(...counterFacts(mqtt.counters));
   const open = mqtt.listeners.length > 0;
   return { title: 'Sensors', state: open ? 'Listening' : 'Not listening', tone: open ? 'ok' : 'failing', facts };

@@ -131,6 +131,7 @@ export function facts(changes: Changes = {}): Facts {
     mqtt: {
       listeners: [{ host: '127.0.0.1', port: 1883, connections: 2 }],
       counters: { connects: 2, protocolErrors: 0 },
+      sessions: { count: 3, countMax: 10_000, connected: 2, queued: 5, bytes: 1_024, bytesMax: 64 * 1024 * 1024 },
       retained: { count: 12, countMax: 10_000, bytes: 7_000, bytesMax: 16 * 1024 ** 2, left: 0 },
       clients: [client('press-1'), client('oven-12')],
       ...changes.mqtt,
