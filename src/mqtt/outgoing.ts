@@ -22,6 +22,9 @@ const WAITING_LOW = 64;
 /** Retained messages wait for a client until fewer than these are under way, so that they never fill its bounds. */
 const RETAINED_UNDER_WAY_MAX = 100;
 
+/** A full queue is searched for expired messages this often. */
+const PURGE_MS = 5_000;
+
 const DUP = 0x08;
 const RETAIN = 0x01;
 
@@ -55,6 +58,8 @@ export class Outgoing implements DeliveryOwner, Receipt {
   /** Counts connections: a read for an old one is for nobody. */
   #connection = 0;
   #isPumpDue = false;
+  /** Not before this, on the monotonic clock. */
+  #purgeAt = 0;
   #whenRoom: (() => void) | null = null;
   dropped = 0;
 
@@ -108,6 +113,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     const isFull = this.#count >= sessionQueueMax || this.#bytes + delivery.bytes > sessionQueueBytesMax;
     if (isFull || this.#store?.hasRoom(delivery.bytes) === false) {
       this.#lose('deliveriesQueueFull');
+      if (this.#client === null) void this.#purge();
       return false;
     }
     delivery.sequence = this.#next++;
@@ -314,6 +320,30 @@ export class Outgoing implements DeliveryOwner, Receipt {
     this.#sentThrough = Math.max(this.#sentThrough, sequence);
     if (alias < 0) client.setAlias(content.subject);
     client.deliverPacket(packet);
+  }
+
+  /**
+   * Takes what has expired out of the queue of an absent client, so that it does not keep out what is new. Only while that
+   * is full: otherwise it is looked at when it is sent.
+   */
+  async #purge(): Promise<void> {
+    const now = performance.now();
+    if (this.#store === null || now < this.#purgeAt) return;
+    this.#purgeAt = now + PURGE_MS;
+    const connection = this.#connection;
+    for (let after = this.#sentThrough, isEnd = false; !isEnd; ) {
+      const page = await this.#store.read(this.id, after);
+      // The client is back: it looks for itself.
+      if (connection !== this.#connection) return;
+      const nowMs = this.#context.clock();
+      for (const delivery of page.deliveries) {
+        if (delivery.expiresMs === 0 || delivery.expiresMs > nowMs) continue;
+        this.#remove(delivery);
+        this.#lose('deliveriesExpired');
+      }
+      after = page.through;
+      isEnd = page.isEnd;
+    }
   }
 
   #read(): void {

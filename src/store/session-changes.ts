@@ -50,7 +50,8 @@ const CONTENT = 0;
 const DELIVERY = 1;
 const CONTENT_BYTES = 11;
 const DELIVERY_BYTES = 32;
-const ROOM_MIN = 16 * 1024;
+const ROOM_MIN = 4 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 const RETAIN = 4;
 const RELEASED = 8;
@@ -69,7 +70,7 @@ export function readFlags(flags: number): { qos: number; retain: boolean; isRele
 
 /** Grows as it is filled; who calls bounds what goes in. */
 export class DeliveryPacker {
-  #bytes = Buffer.from(new ArrayBuffer(ROOM_MIN));
+  #bytes: Buffer = NOTHING;
   #at = 0;
   #content: Content | null = null;
 
@@ -108,7 +109,7 @@ export class DeliveryPacker {
   #room(bytes: number): Buffer {
     const need = this.#at + bytes;
     if (need <= this.#bytes.length) return this.#bytes;
-    const larger = Buffer.from(new ArrayBuffer(Math.max(need, 2 * this.#bytes.length)));
+    const larger = Buffer.from(new ArrayBuffer(Math.max(need, ROOM_MIN, 2 * this.#bytes.length)));
     this.#bytes.copy(larger, 0, 0, this.#at);
     this.#bytes = larger;
     return larger;

@@ -5,6 +5,7 @@ import {
   type ConnectFields,
   connectPacket,
   DISCONNECT,
+  type Field,
   packet,
   properties,
   property,
@@ -306,6 +307,64 @@ test('a message that waits is sent with what is left of its expiry, or not at al
   );
   await back.wire.expectQuiet();
   assert.equal(edge.counter('deliveriesExpired'), 1);
+});
+
+test('what has expired makes room in the queue of an absent client', async (t) => {
+  let nowMs = Date.now();
+  const box = new RestartingEdge(t, { parts: { clock: () => nowMs }, options: { sessionQueueMax: 2 } });
+  const edge = await box.start();
+  const { wire } = await connect(edge, 5, 'c');
+  await subscribe(wire, 5, 'a', 1);
+  await leave(edge, wire);
+  const sender = await edge.connect(5, 'sender');
+  const publish = async (id: number, payload: string, ...fields: Field[]): Promise<void> => {
+    sender.send(publishPacket({ version: 5, topic: 'a', id, payload, properties: fields }));
+    await sender.expect(pubackPacket(id));
+  };
+  await publish(1, 'short', property.messageExpiry, u32(10));
+  await publish(2, 'long', property.messageExpiry, u32(1000));
+  nowMs += 11_000;
+  await publish(3, 'dropped');
+  await waitFor('the expired one to go', () => edge.counter('deliveriesExpired') === 1);
+  await publish(4, 'kept');
+  assert.equal(edge.counter('deliveriesQueueFull'), 1);
+  const back = await connect(edge, 5, 'c');
+  const long = { payload: 'long', properties: [property.messageExpiry, u32(989)] };
+  await back.wire.expect(publishPacket({ version: 5, topic: 'a', id: 2, ...long }));
+  await back.wire.expect(publishPacket({ version: 5, topic: 'a', id: 3, payload: 'kept' }));
+});
+
+test('a shared subscription: an absent member keeps what is its own, until its session ends [MQTT-4.8.2-5]', async (t) => {
+  const edge = await new RestartingEdge(t).start();
+  const { wire } = await connect(edge, 5, 'sleeper', { properties: [property.sessionExpiry, u32(2)] });
+  await subscribe(wire, 5, '$share/g/s', 2);
+  const sender = await edge.connect(5, 'sender');
+  for (const [id, flags] of [
+    [1, 0],
+    [2, QOS_2],
+  ] as const) {
+    sender.send(publishPacket({ version: 5, topic: 's', payload: `${id}`, id, flags }));
+    await sender.expect(flags === 0 ? pubackPacket(id) : pubrec(id));
+  }
+  await wire.expect(publishPacket({ version: 5, topic: 's', payload: '1', id: 1 }));
+  await wire.expect(publishPacket({ version: 5, topic: 's', payload: '2', id: 2, flags: QOS_2 }));
+  wire.reset();
+  await waitFor('the client to have left', () => edge.status.clients.length === 1);
+  // Nobody else is a member: it waits for the one that is away.
+  edge.publish('s', '3');
+  const { wire: other } = await connect(edge, 5, 'other');
+  await subscribe(other, 5, '$share/g/s', 2);
+  // One that is there goes before one that is away.
+  edge.publish('s', '4');
+  await other.expect(publishPacket({ version: 5, topic: 's', payload: '4', id: 1 }));
+  other.send(pubackPacket(1));
+  await waitFor('the session to expire', () => edge.counter('sessionsExpired') === 1);
+  await other.expect(
+    publishPacket({ version: 5, topic: 's', payload: '1', id: 2 }),
+    publishPacket({ version: 5, topic: 's', payload: '3', id: 3 }),
+  );
+  await other.expectQuiet();
+  assert.equal(edge.counter('deliveriesSessionEnded'), 1, 'the QoS 2 message that was sent is for nobody else');
 });
 
 test('the PUBACK of a message in no lane waits for the queue of an absent session', async (t) => {
