@@ -5,7 +5,7 @@ import { GatewayError } from '../core/errors.ts';
 import { createLog, type Log } from '../core/log.ts';
 import { Gateway, version } from '../gateway.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
-import { collectGarbage } from './small-memory.ts';
+import { settleDown } from './small-memory.ts';
 
 const usage = `Usage: petiole run [--config FILE]
 
@@ -66,7 +66,7 @@ async function serve(gateway: Gateway, log: Log): Promise<number> {
     log.fatal({ code: error.code, hint: error.hint }, error.message);
     return 1;
   }
-  collectGarbage();
+  settleDown();
   log.info({ listeners: gateway.listeners }, 'ready');
   log.info({ signal: await signal }, 'stopping');
   const late = setTimeout(() => {
