@@ -144,8 +144,12 @@ function storeProblems({ store }: Facts): Problem[] {
 }
 
 function linkProblems(facts: Facts): Problem[] {
+  const { lastError, sinceMs, url, state } = facts.link;
+  // What this hub can't do for the box: isolation, headers.
+  if (state === 'up' && lastError !== null) {
+    return [{ part: 'upstream', severity: 'degraded', ...failureOf(lastError), sinceMs }];
+  }
   if (!isOffline(facts)) return [];
-  const { lastError, sinceMs, url } = facts.link;
   const error = lastError ?? { code: 'not_connected', message: `There is no link to ${url}`, hint: '' };
   return [{ part: 'upstream', severity: 'degraded', ...failureOf(error), sinceMs }];
 }

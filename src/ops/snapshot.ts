@@ -57,6 +57,8 @@ export interface HubFacts {
   version: string;
   cluster: string;
   domain: string;
+  /** The hub's account that the box is bound to. */
+  remoteAccount: string;
   /** Bytes. */
   maxPayload: number;
 }
@@ -71,6 +73,7 @@ export interface LinkFacts {
   /** Round trip of the last PING, a span in milliseconds. */
   rttMs: number | null;
   lastPubAckMs: number | null;
+  /** While the link is up: what limits it, null if nothing does. */
   lastError: (Failure & { atMs: number }) | null;
   /** Milliseconds until the next attempt. */
   retryInMs: number | null;

@@ -142,10 +142,12 @@ function linkCard({ link, streams, commands, gateway }: Snapshot): Card {
     if (value !== '') facts.push({ label, value: printable(value, MESSAGE_CHARACTERS_MAX) });
   };
   if (link.hub !== null) {
-    const { serverName, version, cluster, domain } = link.hub;
+    const { serverName, version, cluster, domain, remoteAccount } = link.hub;
     add('Hub', `${serverName} ${version}`.trim());
     add('Cluster', cluster);
     add('Domain', domain);
+    // The one that hubs without accounts have.
+    if (remoteAccount !== '$G') add('Account', remoteAccount);
   }
   add('Address', link.url);
   if (link.sinceMs !== null)
@@ -171,10 +173,10 @@ function linkCard({ link, streams, commands, gateway }: Snapshot): Card {
     const figures = `${count(delivered)} delivered, ${count(held)} in hand, ${count(pending)} at the hub${dead}`;
     add(`Commands from ${stream}`, sentences(COMMAND_WORDS[state], figures));
   }
-  // The error of a link that is up again is history; the log has it.
-  if (link.lastError !== null && link.state !== 'up') {
+  // What went wrong before the link came up is in the log; what is said while it is up limits it.
+  if (link.lastError !== null) {
     add(
-      'Last error',
+      link.state === 'up' ? 'Limit' : 'Last error',
       `${sentences(link.lastError.message, link.lastError.hint)} (${ago(link.lastError.atMs, gateway.nowMs)})`,
     );
   }

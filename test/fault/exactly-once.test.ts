@@ -62,6 +62,12 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
     });
   });
 
+  it('read-back below a prefix: kept through an outage and cut links', async (scope) => {
+    const faults = { outages: 1, cuts: 3 };
+    const { code, text } = await runRig(scope, faults, '--prefix', 'plant.one', '--seed', '3');
+    assert.equal(code, 0, text);
+  });
+
   const broken: [build: BreakName, procedure: string, faults: Faults, fault: string][] = [
     ['early-ack', 'read-back', { messages: 40_000, kills: 12 }, 'lost'],
     ['no-reconcile', 'read-back', { cuts: 1 }, 'duplicated by record id'],

@@ -13,6 +13,7 @@
  *   --outages N          of phase B (6)
  *   --cuts N             of phase C (20)
  *   --procedure NAME     read-back (default) or own
+ *   --prefix TOKENS      upstream.prefix (none)
  *   --seed N             chooses the moments, as far as the timing of the machine lets them be chosen
  *   --break NAME         early-ack, no-reconcile, early-trim: a build that breaks the promise, to show that it is seen
  *
@@ -36,6 +37,7 @@ function optionsOf(): RigOptions {
       outages: { type: 'string', default: '6' },
       cuts: { type: 'string', default: '20' },
       procedure: { type: 'string', default: 'read-back' },
+      prefix: { type: 'string', default: '' },
       seed: { type: 'string' },
       break: { type: 'string' },
     },
@@ -52,7 +54,7 @@ function optionsOf(): RigOptions {
     throw new Error(`--break ${build}: expected one of ${breakNames.join(', ')}`);
   }
   const counts = { messages: count('messages'), kills: count('kills'), outages: count('outages'), cuts: count('cuts') };
-  return { ...counts, seed: count('seed'), procedure, build, say: (line) => console.log(line) };
+  return { ...counts, seed: count('seed'), prefix: values.prefix, procedure, build, say: (line) => console.log(line) };
 }
 
 async function main(): Promise<number> {

@@ -21,7 +21,7 @@ const LONG_LINK_MS = 150;
 describe('records that come late', { concurrency: 2, timeout: 120_000 }, () => {
   for (const procedure of procedures) {
     it(`${procedure}: stored while the stream is read back, they keep their place`, async (scope) => {
-      const faults = { seed: 1, messages: 0, kills: 0, outages: 0, cuts: 0, build: null, say: () => {} };
+      const faults = { seed: 1, messages: 0, kills: 0, outages: 0, cuts: 0, prefix: '', build: null, say: () => {} };
       const rig = await startRig(scope, { ...faults, procedure });
       const { box, link, reader } = rig;
       const publish = (clientPrefix: string, messages: number) =>

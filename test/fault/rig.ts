@@ -22,6 +22,8 @@ export interface RigOptions {
   kills: number;
   outages: number;
   cuts: number;
+  /** `upstream.prefix`; '' for none. */
+  prefix: string;
   build: BreakName | null;
   /** Told what goes on, line by line. */
   say: (line: string) => void;
@@ -152,13 +154,15 @@ export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> 
   // A hub tells its leafs where else it listens; told its own port, the box would soon go round the link.
   await hub.restart({ leafnodes: { raw: `  advertise: "127.0.0.1:${link.port}"` } });
   const reader = await connectHub(scope, hub.clientUrl);
-  await createStream(reader, STREAM, [`${LANE}.>`], { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000 });
-  await createStream(reader, LEDGER_STREAM, ['petiole.>']);
+  const place = options.prefix === '' ? '' : `${options.prefix}.`;
+  await createStream(reader, STREAM, [`${place}${LANE}.>`], { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000 });
+  await createStream(reader, LEDGER_STREAM, [`${place}petiole.>`]);
   const box = await startBox(scope, {
     config: {
       lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: options.procedure === 'own' } }],
       upstream: {
         urls: [`nats://127.0.0.1:${link.port}`],
+        prefix: options.prefix,
         ping_interval: '1s',
         ack_timeout: '2s',
         connect_timeout: '2s',

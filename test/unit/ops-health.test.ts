@@ -99,3 +99,19 @@ test('a slow disk and one near its reserve warn before they fail', () => {
   assert.deepEqual(found({ store: { freeBytes: 79, reserveBytes: 64 } }), ['store disk_low degraded']);
   assert.deepEqual(found({ store: { freeBytes: 80, reserveBytes: 64 } }), []);
 });
+
+test('what limits a link that is up, streams and commands are problems with their cures; advice is none', () => {
+  const limit = { code: 'hub_too_old', message: 'the hub does not isolate', hint: 'Update it', atMs: NOW_MS };
+  assert.deepEqual(found({ link: { lastError: limit } }), ['upstream hub_too_old degraded']);
+  const note = { code: 'stream_missing', message: 'gone', hint: 'nats stream add', isAdvice: false };
+  const advice = { ...note, code: 'stream_single', isAdvice: true };
+  const streams = [{ name: 'T', state: 'missing' as const, replicas: 0, notes: [note, advice] }];
+  assert.deepEqual(found({ streams }), ['stream T stream_missing degraded']);
+  // Nothing is known of them while there is no link.
+  assert.deepEqual(found({ streams, link: noLink }), ['upstream connection_refused degraded']);
+  const counters = { delivered: 0, duplicates: 0, expired: 0, undeliverable: 0 };
+  const entry = { stream: 'C', durable: 'd', filter: 'cmd.>', held: 0, pending: 0, lastSequence: 0, counters };
+  const reason = { code: 'no_stream', message: 'the hub has no stream C', hint: 'nats stream add C' };
+  assert.deepEqual(found({ commands: [{ ...entry, state: 'ready', reason: null }] }), []);
+  assert.deepEqual(found({ commands: [{ ...entry, state: 'blocked', reason }] }), ['commands C no_stream degraded']);
+});

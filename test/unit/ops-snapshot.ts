@@ -96,7 +96,14 @@ export function facts(changes: Changes = {}): Facts {
     link: {
       state: 'up',
       url: 'tls://hub.example.com:7422',
-      hub: { serverName: 'hub1', version: '2.10.27', cluster: 'cloud', domain: '', maxPayload: 1_048_576 },
+      hub: {
+        serverName: 'hub1',
+        version: '2.10.27',
+        cluster: 'cloud',
+        domain: '',
+        remoteAccount: '$G',
+        maxPayload: 1_048_576,
+      },
       sinceMs: NOW_MS - 3 * HOUR_MS - 12 * MINUTE_MS,
       rttMs: 18.4,
       lastPubAckMs: NOW_MS - 2000,
