@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
@@ -42,6 +43,10 @@ export interface ReconcileLane {
   filters: readonly string[];
 }
 
+/** Between two looks at a stream that may still be settling; a heartbeat between its servers takes one second. */
+const SETTLE_MS = 1_000;
+const SETTLE_LOOKS_MAX = 4;
+
 /**
  * Removes the doubt, after every reconnect and every unexpected answer and before anything is sent. For each stream that
  * the lane writes to: what lies behind its position is read back, and the ids found there are the truth. It does not
@@ -53,7 +58,7 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
   const { records } = parts;
   const result: Reconciled = { stored: new Set(), skip: 0, streams: [], missing: false, alarms: [] };
   const infos = new Map<string, StreamInfo>();
-  const isRewound = await goBack(parts, lane, infos, result.alarms);
+  const isRewound = await goBack(parts, lane, infos, doubt === null || doubt.size > 0, result.alarms);
   const { cursor, positions } = records.resume(lane.index);
   for (const position of positions) {
     const info = infos.get(position.stream);
@@ -90,12 +95,15 @@ async function goBack(
   { records, jetStream }: ReconcileParts,
   lane: ReconcileLane,
   infos: Map<string, StreamInfo>,
+  isInDoubt: boolean,
   alarms: GatewayError[],
 ): Promise<boolean> {
   let isRewound = false;
   for (const position of records.resume(lane.index).positions) {
-    const info = await jetStream.streamInfo(position.stream);
-    if (!info) continue;
+    const first = await jetStream.streamInfo(position.stream);
+    if (!first) continue;
+    const isLess = first.created === position.created && first.lastSequence < position.sequence;
+    const info = first.leader !== undefined && (isInDoubt || isLess) ? await settled(jetStream, first) : first;
     infos.set(position.stream, info);
     const { name: stream, created, lastSequence } = info;
     const isAnew = created !== position.created;
@@ -110,6 +118,24 @@ async function goBack(
     if (!isAnew || wentBack) alarms.push(rolledBack(position, info, kept));
   }
   return isRewound;
+}
+
+/**
+ * A stream of several replicas as it is once a new leader has stored what the old one had agreed on with the others: right
+ * after an election its end still moves, and what comes in late would be missed, or a rollback be seen that is none.
+ */
+async function settled(jetStream: JetStream, first: StreamInfo): Promise<StreamInfo> {
+  let info = first;
+  for (let looks = 0; looks < SETTLE_LOOKS_MAX; looks++) {
+    await wait(SETTLE_MS);
+    const next = await jetStream.streamInfo(info.name);
+    if (!next) break;
+    const isStill = next.lastSequence === info.lastSequence && next.leader === info.leader;
+    info = next;
+    // Where others write it never stands still, and then it is a stream that works.
+    if (isStill) break;
+  }
+  return info;
 }
 
 /** True where the stream has another message in the place of the last one of the lane that it acknowledged. */

@@ -10,6 +10,8 @@ export interface StreamInfo {
   subjects: readonly string[];
   firstSequence: number;
   lastSequence: number;
+  /** The server that leads a stream of several replicas; absent for one that has a single replica. */
+  leader?: string;
 }
 
 /** The few calls of the JetStream API that the box makes at the hub. */
@@ -38,6 +40,7 @@ export class JetStream {
       subjects: Array.isArray(config.subjects) ? config.subjects.map(String) : [],
       firstSequence: Number(state.first_seq ?? 0),
       lastSequence: Number(state.last_seq ?? 0),
+      ...(Number(config.num_replicas ?? 1) > 1 ? { leader: String(fieldsOf(answer.body.cluster).leader ?? '') } : {}),
     };
   }
 

@@ -34,6 +34,9 @@ export interface ReadBack {
   foreign: number;
 }
 
+/** One of three or five servers is drawn each time. */
+const PLACES_MAX = 40;
+
 /** What tells a lane's own messages in a stream. */
 export interface Identity {
   /** `.<epoch>.<lane>.`: what a record id ends with before the sequence. */
@@ -73,7 +76,7 @@ export async function readFrom(
   options: { filters: readonly string[]; headersOnly: boolean },
   take: (headers: Buffer, payload: Buffer) => void,
 ): Promise<void> {
-  const consumer = await createConsumer(parts.jetStream, stream.name, from, options);
+  const consumer = await consumerAtLeader(parts.jetStream, stream, from, options);
   if (consumer === null) {
     await readSingly(parts.jetStream, stream.name, from, stream.lastSequence, take);
     return;
@@ -94,13 +97,40 @@ function sequenceIn(id: string | null, idEnd: string): number {
   return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0;
 }
 
+/**
+ * A consumer has one server, any of those that have the stream, and reads what that one has: a follower may be behind, and
+ * what it lacks would be taken for missing and be sent twice. So it must be on the server that leads the stream.
+ */
+async function consumerAtLeader(
+  jetStream: JetStream,
+  { name: stream, leader }: StreamInfo,
+  from: number,
+  options: { filters: readonly string[]; headersOnly: boolean },
+): Promise<Consumer | null> {
+  for (let attempt = 0; attempt < PLACES_MAX; attempt++) {
+    const consumer = await createConsumer(jetStream, stream, from, options);
+    if (consumer === null || leader === undefined || consumer.server === leader) return consumer;
+    void jetStream.call(`CONSUMER.DELETE.${stream}.${consumer.name}`, '').catch(() => undefined);
+  }
+  throw new GatewayError('hub_error', `stream ${stream} can't be read where it is led (${leader || 'no leader'})`, {
+    hint: 'the cluster is choosing a leader, or is short of servers; the box tries again',
+  });
+}
+
+interface Consumer {
+  readonly name: string;
+  readonly pending: number;
+  /** The server that has it; '' outside of a cluster. */
+  readonly server: string;
+}
+
 /** Null where the stream takes no such consumer (a work queue). */
 async function createConsumer(
   jetStream: JetStream,
   stream: string,
   from: number,
   { filters, headersOnly }: { filters: readonly string[]; headersOnly: boolean },
-): Promise<{ name: string; pending: number } | null> {
+): Promise<Consumer | null> {
   const config = {
     deliver_policy: 'by_start_sequence',
     opt_start_seq: from,
@@ -117,11 +147,11 @@ async function createConsumer(
     // A filter may not fit the stream's subjects: without one it only takes longer.
     return filters.length > 0 ? createConsumer(jetStream, stream, from, { filters: [], headersOnly }) : null;
   }
-  const { name, num_pending } = answer.body;
+  const { name, num_pending, cluster } = answer.body;
   if (typeof name !== 'string' || typeof num_pending !== 'number') {
     throw new GatewayError('protocol_violation', `the hub made a consumer on ${stream} without a name or a count`);
   }
-  return { name, pending: num_pending };
+  return { name, pending: num_pending, server: String(fieldsOf(cluster).leader ?? '') };
 }
 
 /** Asks for `count` messages; resolves with how many came before the hub said that there are no more. */
