@@ -421,19 +421,19 @@ export class Gateway implements Service {
 function lanesOf(config: Config): JournalLane[] {
   const parted = config.lanes.filter(({ drain }) => drain === 'live-first');
   const lanes = config.lanes.map((lane): JournalLane => {
-    const { name, subjects, replies, full, maxBytes, maxAgeMs } = lane;
-    const whole = { name, subjects, replies, full, bytesMax: maxBytes, ageMaxMs: maxAgeMs };
+    const { name, subjects, replies, full, priority, maxBytes, maxAgeMs } = lane;
+    const whole = { name, subjects, replies, full, priority, bytesMax: maxBytes, ageMaxMs: maxAgeMs };
     const late = parted.indexOf(lane);
     return late < 0
       ? whole
       : { ...whole, bytesMax: Math.floor(maxBytes * LIVE_SHARE), late: config.lanes.length + late };
   });
   // No filter leads to these: to the late parts the journal itself, and to the ledger's lane only the ledger.
-  for (const { name, replies, full, maxBytes, maxAgeMs } of parted) {
+  for (const { name, replies, full, priority, maxBytes, maxAgeMs } of parted) {
     const bytesMax = Math.ceil(maxBytes * (1 - LIVE_SHARE));
-    lanes.push({ name: `${name}${LATE_SUFFIX}`, subjects: [], replies, full, bytesMax, ageMaxMs: maxAgeMs });
+    lanes.push({ name: `${name}${LATE_SUFFIX}`, subjects: [], replies, full, priority, bytesMax, ageMaxMs: maxAgeMs });
   }
-  const ledger = { name: LEDGER_LANE, subjects: [], bytesMax: LEDGER_BYTES_MAX, ageMaxMs: 0 };
+  const ledger = { name: LEDGER_LANE, subjects: [], priority: 1, bytesMax: LEDGER_BYTES_MAX, ageMaxMs: 0 };
   return [...lanes, { ...ledger, replies: 'pass', full: 'refuse' }];
 }
 

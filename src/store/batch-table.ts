@@ -85,9 +85,12 @@ export class BatchTable {
     this.#delete.run(lane * LANE_STRIDE + first);
   }
 
-  /** Records, and bytes with what the rows cost, of the batches that begin behind `after`. Looks at each of them. */
-  totals(lane: number, after: number): { records: number; bytes: number } {
-    return this.#totals.get(lane * LANE_STRIDE + after, (lane + 1) * LANE_STRIDE) ?? { records: 0, bytes: 0 };
+  /**
+   * Records, and bytes with what the rows cost, of the batches that begin behind `after` and before `before`. Looks at
+   * each of them.
+   */
+  totals(lane: number, after: number, before = LANE_STRIDE): { records: number; bytes: number } {
+    return this.#totals.get(lane * LANE_STRIDE + after, lane * LANE_STRIDE + before) ?? { records: 0, bytes: 0 };
   }
 
   /** The last sequence in the table, 0 where there is no batch. */

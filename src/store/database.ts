@@ -29,7 +29,7 @@ import { readWal } from './wal-file.ts';
  */
 
 /** Pages written back at once by an automatic checkpoint: 8 MiB of WAL. Pages that trim frees are often reused before. */
-const CHECKPOINT_PAGES = 2048;
+export const CHECKPOINT_PAGES = 2048;
 /** Page cache of the writer, in KiB: the interior pages and the freelist of a large store fit. */
 const CACHE_KIB = 2048;
 /** A store up to this size is checked page by page at the start; a larger one as it is read, so that the box is up soon. */
@@ -194,7 +194,7 @@ function refill(path: string): string {
     epochOf(db);
     if (Math.max(sizeOf(path), sizeOf(`${path}-wal`)) > 0) salvaged = salvage(path, db);
     // Under their new identity the hub would not know them: what it has acknowledged is not sent again.
-    db.exec('DELETE FROM watermark');
+    db.exec('DELETE FROM watermark; DELETE FROM total');
   } catch (error) {
     // What fits is kept; without a place for even an empty store there is none.
     if (db.inTransaction) db.exec('ROLLBACK');

@@ -20,6 +20,8 @@ export interface Lane {
   /** Of these, in batches that the cursor has wholly passed; they are kept for a while (see grace.ts). */
   keptRecords: number;
   keptBytes: number;
+  /** Batches since the totals were last written. */
+  uncounted: number;
   /** Oldest first; replaced and never changed, so that a copy of the lane keeps its own. */
   steps: readonly Step[];
   doubt: DoubtWindow;
@@ -72,7 +74,16 @@ export class LaneTable {
       .get(id) ?? { last_sequence: 0, cursor: 0, evicted: 0, expired: 0, refused: 0 };
     const { last_sequence: lastSequence, cursor, evicted, expired, refused } = row;
     const doubt = new DoubtWindow(cursor, settings.bytesMax);
-    const empty = { records: 0, bytes: 0, keptRecords: 0, keptBytes: 0, steps: [], oldestFirst: 0, oldestMs: 0 };
+    const empty = {
+      records: 0,
+      bytes: 0,
+      keptRecords: 0,
+      keptBytes: 0,
+      uncounted: 0,
+      steps: [],
+      oldestFirst: 0,
+      oldestMs: 0,
+    };
     const deflater = settings.compress ? new Deflater() : null;
     return { id, settings, lastSequence, cursor, ...empty, doubt, deflater, evicted, expired, refused };
   }

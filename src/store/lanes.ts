@@ -17,16 +17,21 @@ import type {
   StoreFailure,
   Watermark,
 } from './protocol.ts';
+import { Totals } from './totals.ts';
 
 /**
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
  * two commits. Whole batches are appended, trimmed once the hub has acknowledged them, evicted and expired.
  */
+/** Of a lane that does not say. */
+const PRIORITY = 5;
+
 export class Lanes {
   readonly #ledger: Ledger;
   readonly #table: LaneTable;
   readonly #batches: BatchTable;
   readonly #grace: Grace;
+  readonly #totals: Totals;
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -42,6 +47,7 @@ export class Lanes {
     this.#table = new LaneTable(db);
     this.#batches = new BatchTable(db);
     this.#grace = new Grace(db, keep);
+    this.#totals = new Totals(db, this.#batches);
   }
 
   /**
@@ -66,12 +72,9 @@ export class Lanes {
 
   #load(id: number, settings: LaneSettings): Lane {
     const lane = this.#table.load(id, settings);
-    const { records, bytes } = this.#batches.totals(id, 0);
-    lane.records = records;
-    lane.bytes = bytes;
     lane.lastSequence = Math.max(lane.lastSequence, this.#batches.lastSequence(id));
     this.#lookAtOldest(lane);
-    this.#recount(lane);
+    this.#totals.load(lane);
     this.#grace.load(lane, performance.now());
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     return lane;
@@ -82,12 +85,12 @@ export class Lanes {
     const [first, count] = [lane.lastSequence + 1, lastSequence - lane.lastSequence];
     this.#ledger.lose(lane.settings.name, 'corrupt', count, first, lastSequence, 'no longer in the store');
     lane.lastSequence = lastSequence;
-    this.#table.save(lane);
+    this.#save(lane);
   }
 
   /** At the stop: where only these figures survive, they tell what is missing. */
   save(): void {
-    for (const lane of this.#lanes) this.#table.save(lane);
+    for (const lane of this.#lanes) this.#save(lane);
   }
 
   /** After a crash, what the window can have held is taken to have been sent. */
@@ -130,7 +133,7 @@ export class Lanes {
     if (full) {
       lane.refused += batch.count;
       this.#ledger.lose(lane.settings.name, 'refused', batch.count, null, null, full.message);
-      this.#table.save(lane);
+      this.#save(lane);
       return { first: 0, failure: full, handed: false };
     }
     const first = lane.lastSequence + 1;
@@ -139,6 +142,7 @@ export class Lanes {
     lane.lastSequence += batch.count;
     lane.records += batch.count;
     lane.bytes += need;
+    this.#totals.grown(lane);
     if (lane.oldestFirst === 0) {
       lane.oldestFirst = first;
       lane.oldestMs = batch.newestMs;
@@ -160,10 +164,13 @@ export class Lanes {
   /** Null when there is room, after eviction where the lane allows it. */
   #makeRoom(lane: Lane, need: number): StoreFailure | null {
     const { name, bytesMax, full } = lane.settings;
-    // Under the reserve a lane may use the pages that its evictions and trims have freed, but the file may not grow.
+    if (this.reserveReached && lane.bytes + need <= bytesMax) this.#takeSpace(lane, need);
+    // Under the reserve a lane may use the pages that evictions and trims have freed, but the file may not grow.
     const limit = this.reserveReached ? Math.min(bytesMax, lane.bytes + this.spareBytes) : bytesMax;
     // What the hub has acknowledged goes before anything else.
+    const { keptBytes } = lane;
     while (lane.bytes + need > limit && this.#forgetKept(lane));
+    if (lane.keptBytes !== keptBytes) this.#save(lane);
     if (lane.bytes + need <= limit) return null;
     if (full === 'drop-oldest' && need <= limit) {
       while (lane.bytes + need > limit && this.#evictOldest(lane));
@@ -183,11 +190,26 @@ export class Lanes {
     };
   }
 
+  /** The disk is full for all lanes together: the less important ones make room, the least important one first. */
+  #takeSpace(lane: Lane, need: number): void {
+    const others = this.#lanes
+      .filter(({ settings }) => settings.full === 'drop-oldest' && rankOf(settings) > rankOf(lane.settings))
+      .sort((a, b) => rankOf(b.settings) - rankOf(a.settings));
+    for (const other of others) {
+      while (this.spareBytes < need) {
+        const { bytes } = other;
+        if (!this.#forgetKept(other) && !this.#evictOldest(other)) break;
+        this.spareBytes += bytes - other.bytes;
+      }
+      if (this.spareBytes >= need) return;
+    }
+  }
+
   #evictOldest(lane: Lane): boolean {
     const row = this.#batches.next(lane.id, lane.doubt.end);
     if (!row) return false;
     lane.evicted += this.#drop(lane, row, 'evicted', 'the lane was full');
-    this.#table.save(lane);
+    this.#save(lane);
     return true;
   }
 
@@ -202,7 +224,7 @@ export class Lanes {
         const row = this.#batches.next(lane.id, lane.doubt.end);
         if (!row || row.newestMs >= nowMs - lane.settings.ageMaxMs || row.newestMs < floorMs) break;
         lane.expired += this.#drop(lane, row, 'expired', 'older than max_age of the lane');
-        this.#table.save(lane);
+        this.#save(lane);
       }
     }
   }
@@ -237,14 +259,16 @@ export class Lanes {
     const nowMs = performance.now();
     this.#grace.note(lane, this.#table.positions(lane.id), nowMs);
     this.#trim(lane, nowMs);
-    this.#table.save(lane);
+    this.#save(lane);
   }
 
   /** Now and then: deletes what was kept long enough, and all that is kept where the disk needs the space. */
   trim(nowMs: number): void {
     for (const lane of this.#lanes) {
+      const { keptBytes } = lane;
       if (this.reserveReached) while (this.#forgetKept(lane));
       else this.#trim(lane, nowMs);
+      if (lane.keptBytes !== keptBytes) this.#save(lane);
     }
   }
 
@@ -292,16 +316,9 @@ export class Lanes {
       if (known.created !== '') this.#table.place(lane.id, known);
     }
     this.#lookAtOldest(lane);
-    this.#recount(lane);
-    this.#table.save(lane);
+    this.#totals.recount(lane);
+    this.#save(lane);
     return { lane: index, cursor: lane.cursor, positions: this.#table.positions(lane.id), losses: [] };
-  }
-
-  /** What is kept is all before the oldest batch that the cursor has not wholly passed. */
-  #recount(lane: Lane): void {
-    const open = lane.oldestFirst > 0 ? this.#batches.totals(lane.id, lane.oldestFirst - 1) : { records: 0, bytes: 0 };
-    lane.keptRecords = lane.records - open.records;
-    lane.keptBytes = lane.bytes - open.bytes;
   }
 
   /**
@@ -320,7 +337,7 @@ export class Lanes {
       const data = this.#batches.read(lane.id, batch.first);
       if (!data) {
         this.#drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
-        this.#table.save(lane);
+        this.#save(lane);
         continue;
       }
       // As they lie in memory: deflated ones are far larger there.
@@ -363,6 +380,11 @@ export class Lanes {
     lane.oldestMs = row?.newestMs ?? 0;
   }
 
+  #save(lane: Lane): void {
+    this.#table.save(lane);
+    this.#totals.save(lane);
+  }
+
   /** Deletes the batch and takes it off the figures. */
   #forget(lane: Lane, row: BatchRow): void {
     this.#batches.delete(lane.id, row.first);
@@ -375,4 +397,9 @@ export class Lanes {
     assert(lane, `lane ${index} exists`);
     return lane;
   }
+}
+
+/** Lower is more important. */
+function rankOf({ priority = PRIORITY }: LaneSettings): number {
+  return priority;
 }

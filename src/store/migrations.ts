@@ -114,6 +114,24 @@ const migrations: readonly Migration[] = [
   ) WITHOUT ROWID;
   `,
   },
+  {
+    sql: `
+  -- What a lane's batches add up to, so that a start need not look at each of them. cursor, evicted and expired are those
+  -- of the lane row when it was counted: where they differ, a release without this table was here, and it is counted anew.
+  CREATE TABLE total (
+    lane INTEGER PRIMARY KEY,
+    -- Batches that begin behind it are not counted.
+    reached INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    kept_records INTEGER NOT NULL,
+    kept_bytes INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    evicted INTEGER NOT NULL,
+    expired INTEGER NOT NULL
+  );
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

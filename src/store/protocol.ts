@@ -10,6 +10,8 @@ export interface LaneSettings {
   /** 0: records do not expire. */
   readonly ageMaxMs: number;
   readonly full: 'refuse' | 'drop-oldest';
+  /** 1 is the most important; default 5. Where the disk is full for all, the least important lane makes room first. */
+  readonly priority?: number;
   /** Deflates batches where that pays. Release 0.1.0 can't read them. */
   readonly compress?: boolean;
 }

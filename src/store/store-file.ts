@@ -1,16 +1,17 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import { BatchTable, LANES_MAX } from './batch-table.ts';
 import { Codec } from './codec.ts';
 import { openStore } from './database.ts';
-import { FILE } from './files.ts';
+import { FILE, noteEnded } from './files.ts';
 import { LaneTable } from './lane-table.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerRow, Position } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker, BatchReader, type Record } from './record.ts';
 import { sqliteCode, storeError } from './store-error.ts';
+import { forgetTotal } from './totals.ts';
 
 /**
  * The store of a box that is stopped, for the `petiole journal` commands. It takes the same exclusive lock as a running
@@ -88,6 +89,8 @@ export class StoreFile {
   }
 
   close(): void {
+    // Closing takes the log in; the next start must not miss it.
+    noteEnded(dirname(this.path));
     this.#db.close();
   }
 
@@ -169,6 +172,7 @@ export class StoreFile {
         }
         if (first + count - 1 <= end) this.#batches.delete(id, first);
       }
+      forgetTotal(this.#db, id);
       if (end > state.cursor) this.#lanes.save({ ...state, cursor: end });
     })();
     return gone;

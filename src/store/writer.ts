@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
-import { closeStore, openStore } from './database.ts';
+import { CHECKPOINT_PAGES, closeStore, openStore } from './database.ts';
 import { isForbidden, spaceOf } from './files.ts';
 import { Lanes } from './lanes.ts';
 import { Ledger } from './ledger.ts';
@@ -47,6 +47,11 @@ const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1);
 
 /** SQLite's default, which the store is made with. */
 const PAGE_BYTES = 4096;
+/** Two rounds of the write-ahead log. */
+const TIGHT_BYTES = 16 * 1024 * 1024;
+/** Near the reserve: 256 KiB of log. */
+const TIGHT_CHECKPOINT_PAGES = 64;
+const LOOK_BYTES_MIN = 64 * 1024;
 /** A smaller blob is copied: it may share its memory with others. */
 const TRANSFER_FROM = 16 * 1024;
 
@@ -78,6 +83,11 @@ class Writer {
   /** Set where the open file is not to be trusted: true where it is damaged. */
   #suspect: { error: unknown; isDamaged: boolean } | null = null;
   #diskErrors = 0;
+  /** Near the reserve. */
+  #isTight = false;
+  /** Written since the last look at the free space, and after how much there is another: a flood fills a disk fast. */
+  #unseenBytes = 0;
+  #lookAfterBytes = LOOK_BYTES_MIN;
   #retry = { atMs: 0, pauseMs: SWEEP_MS };
   /** As of the last opening: a lane keeps its index as long as the box runs, and what it had is not forgotten. */
   #lanesBefore: LaneState[] = [];
@@ -132,6 +142,7 @@ class Writer {
     this.#lanesBefore = lanes.state();
     this.#failure = null;
     this.#suspect = null;
+    this.#isTight = false;
     // A disk that had failed is trusted once it has taken a write and its fsync.
     if (isAgain) this.#transaction(() => setMark(db, REOPENED, new Date().toISOString()));
     if (note !== '') this.#transaction(() => ledger.lose('*', 'corrupt', 0, null, null, note));
@@ -246,11 +257,13 @@ class Writer {
       });
       this.#failure = null;
       this.#diskErrors = 0;
+      this.#unseenBytes += batches.reduce((sum, { length }) => sum + length + PAGE_BYTES, PAGE_BYTES);
     } catch (error) {
       failure = this.#fail(error, 'cannot write to the store');
       results = batches.map(() => ({ first: 0, failure, handed: false }));
     }
     const commitMs = performance.now() - start;
+    if (this.#unseenBytes >= this.#lookAfterBytes) this.#lookAround();
     post(
       { kind: 'committed', results, batches, lanes: this.#laneStates(), commitMs, failure },
       batches.map(({ buffer }) => buffer.buffer as ArrayBuffer),
@@ -338,8 +351,8 @@ class Writer {
     if (this.#parts?.lanes.isTrimDue(performance.now())) {
       this.#quietly('cannot trim', ({ lanes }) => lanes.trim(performance.now()));
     }
+    const freePages = this.#lookAround();
     try {
-      const freePages = this.#look();
       if (freePages > VACUUM_ABOVE_PAGES) this.#parts?.db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
     } catch (error) {
       this.#fail(error, 'cannot look after the space of the store');
@@ -357,10 +370,31 @@ class Writer {
     }
   }
 
+  /** The same where an error must not undo what was done before. */
+  #lookAround(): number {
+    try {
+      return this.#look();
+    } catch (error) {
+      this.#fail(error, 'cannot look after the space of the store');
+      return 0;
+    }
+  }
+
   /** Returns how many pages of the file are free inside it. */
   #look(): number {
     const { db, lanes } = this.#openParts;
     this.#space = spaceOf(this.#settings.folder);
+    const { freeBytes } = this.#space;
+    const { reserveBytes } = this.#settings;
+    // Near the reserve the log is kept short: what it holds is on the disk twice, and it would eat a small reserve.
+    const isTight = freeBytes < reserveBytes + TIGHT_BYTES;
+    if (isTight !== this.#isTight) {
+      this.#isTight = isTight;
+      db.pragma(`wal_autocheckpoint = ${isTight ? TIGHT_CHECKPOINT_PAGES : CHECKPOINT_PAGES}`);
+      if (isTight) db.pragma('wal_checkpoint(TRUNCATE)');
+    }
+    this.#unseenBytes = 0;
+    this.#lookAfterBytes = Math.max(LOOK_BYTES_MIN, Math.min(TIGHT_BYTES, (freeBytes - reserveBytes) / 4));
     const freePages = Number(db.pragma('freelist_count', { simple: true }));
     lanes.reserveReached = this.#space.freeBytes < this.#settings.reserveBytes;
     lanes.spareBytes = freePages * PAGE_BYTES;
