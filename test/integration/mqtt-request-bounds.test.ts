@@ -102,3 +102,23 @@ test('a wildcard over many retained values is answered in turns, up to its bound
   for (let i = 0; i < 17; i++) ask(edge, 'petiole.box.retained.get.>', `_INBOX.busy.${i}`);
   assert.equal(headerStatus(busy.find(({ subject }) => subject === '_INBOX.busy.16')?.headers ?? NO_HEADERS), 503);
 });
+
+test('no Response Topic where the box gives the receipt, nor for what JetStream alone understands', async (t) => {
+  const edge = await startEdge(t);
+  const wire = await edge.connect(5, 'asked');
+  wire.send(subscribePacket(5, 1, [['#', 0]]));
+  await wire.expect(subackPacket(5, 1, 0));
+  ask(edge, 'lane.x', '_INBOX.1', 'journaled');
+  ask(edge, 'x', '$JS.ACK.S.C.1.1.1.1.0', 'of a consumer');
+  ask(edge, 'x', '_INBOX.a.b', 'live');
+  await wire.expect(
+    publishPacket({ version: 5, topic: 'lane/x', payload: 'journaled' }),
+    publishPacket({ version: 5, topic: 'x', payload: 'of a consumer' }),
+    publishPacket({
+      version: 5,
+      topic: 'x',
+      payload: 'live',
+      properties: [property.responseTopic, '_INBOX/a/b', property.correlationData, 'b'],
+    }),
+  );
+});
