@@ -48,8 +48,16 @@ export function writeSession(session: Session): string {
   return JSON.stringify(stored);
 }
 
-export function readSession(data: string): SessionRecord {
-  const { u, e, c, l, s, t, w } = JSON.parse(data) as Stored;
+/** Null for what is no session: the disk may have been damaged. */
+export function readSession(data: string): SessionRecord | null {
+  try {
+    return recordOf(JSON.parse(data) as Stored);
+  } catch {
+    return null;
+  }
+}
+
+function recordOf({ u, e, c, l, s, t, w }: Stored): SessionRecord {
   return {
     user: u,
     expiryS: e,

@@ -75,9 +75,18 @@ export class Sessions {
   }
 
   #restore(stored: StoredSession): void {
-    const { counters, authenticator } = this.#context;
+    const { counters, authenticator, log } = this.#context;
     const { clientId, id, queue, received } = stored;
     const record = readSession(stored.data);
+    const earlier = this.#sessions.get(clientId);
+    if (record === null || earlier !== undefined) {
+      // What a damaged disk makes of a session must not keep the others from coming back.
+      counters.sessionsDiscarded++;
+      log.error({ client: clientId }, 'a stored session cannot be read, or is there twice: it is given up');
+      counters.deliveriesSessionEnded += queue.count;
+      this.#store?.drop(id, queue.bytes);
+      return;
+    }
     const user = record.user === null ? null : (authenticator?.userOf(record.user, clientId) ?? null);
     const party = { kind: 'mqtt', name: clientId } as const;
     const session = new Session(this.#context, party, user, id, this.#store, received);

@@ -65,7 +65,7 @@ export class SessionTable {
       db.prepare('DELETE FROM received WHERE session = ?'),
     ];
     this.#insert = db.prepare(
-      'INSERT INTO delivery (session, sequence, flags, identifier, expires_ms, bytes, share, subject, headers, payload) ' +
+      'INSERT OR REPLACE INTO delivery (session, sequence, flags, identifier, expires_ms, bytes, share, subject, headers, payload) ' +
         'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#release = db.prepare(
@@ -80,7 +80,10 @@ export class SessionTable {
     );
   }
 
+  /** Rows of no session, which a damaged store may have left, go: another session may get that number. */
   load(): SessionLoad[] {
+    this.#db.exec('DELETE FROM delivery WHERE session NOT IN (SELECT id FROM session)');
+    this.#db.exec('DELETE FROM received WHERE session NOT IN (SELECT id FROM session)');
     const sessions = this.#db
       .prepare<[], { id: number; clientId: string; data: string }>('SELECT id, client AS clientId, data FROM session')
       .all();

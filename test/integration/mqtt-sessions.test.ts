@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import { RestartingEdge, type TestEdge } from '../support/mqtt-edge.ts';
 import {
   type ConnectFields,
@@ -307,6 +309,35 @@ test('a message that waits is sent with what is left of its expiry, or not at al
   );
   await back.wire.expectQuiet();
   assert.equal(edge.counter('deliveriesExpired'), 1);
+});
+
+test('a session that the disk has damaged is given up, and the others come back', async (t) => {
+  const box = new RestartingEdge(t);
+  let edge = await box.start();
+  for (const name of ['good', 'bad']) {
+    const { wire } = await connect(edge, 4, name);
+    await subscribe(wire, 4, 'a', 1);
+    await leave(edge, wire);
+  }
+  edge.publish('a', '1');
+  edge = await box.restart({}, {}, (folder) => {
+    const db = new Database(join(folder, 'petiole.db'));
+    db.prepare("UPDATE session SET data = substr(data, 1, 20) WHERE client = 'bad'").run();
+    // Of a session whose row is lost; its number is the next one.
+    db.prepare('UPDATE delivery SET session = 3 WHERE session = 2').run();
+    db.prepare('INSERT INTO received VALUES (3, 7)').run();
+    db.close();
+  });
+  assert.equal(edge.counter('sessionsDiscarded'), 1);
+  const good = await connect(edge, 4, 'good');
+  assert.equal(good.isPresent, true);
+  await good.wire.expect(publishPacket({ topic: 'a', payload: '1', id: 1 }));
+  const bad = await connect(edge, 4, 'bad');
+  assert.equal(bad.isPresent, false);
+  const heard = edge.listen('b');
+  bad.wire.send(publishPacket({ topic: 'b', id: 7, flags: QOS_2 }));
+  await bad.wire.expect(pubrec(7));
+  assert.equal(heard.length, 1);
 });
 
 test('what has expired makes room in the queue of an absent client', async (t) => {

@@ -246,10 +246,15 @@ export class RestartingEdge {
     return this.edge;
   }
 
-  /** Stops in order, and starts anew on the same folder. */
-  async restart(options: Partial<EdgeOptions> = {}, parts: Partial<EdgeParts> = {}): Promise<TestEdge> {
+  /** Stops in order, and starts anew on the same folder; `between` may change that. */
+  async restart(
+    options: Partial<EdgeOptions> = {},
+    parts: Partial<EdgeParts> = {},
+    between: (folder: string) => void = () => {},
+  ): Promise<TestEdge> {
     await this.edge.edge.stop();
     await this.#running?.store.stop();
+    between(this.#folder);
     return this.start(options, parts);
   }
 }
