@@ -5,9 +5,10 @@ import { Authenticator } from './core/authenticator.ts';
 import { describeError } from './core/errors.ts';
 import type { Log } from './core/log.ts';
 import type { Message, Party } from './core/message.ts';
-import { Router, type Upstream } from './core/router.ts';
+import { type Journal as JournalPort, Router, type Upstream } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
 import { matches } from './core/subject.ts';
+import { Sublist } from './core/sublist.ts';
 import { listenFor } from './listen/listen.ts';
 import { mqtt as mqttProtocol, nats as natsProtocol } from './listen/protocol.ts';
 import { MqttEdge } from './mqtt/mqtt-edge.ts';
@@ -195,13 +196,19 @@ export class Gateway implements Service {
   }
 
   /** The journal as the router sees it: what is never to leave the box is in no lane, where it would wait for ever. */
-  #keptForHub(): Pick<Journal, 'laneOf' | 'append'> {
+  #keptForHub(): JournalPort {
     const denied = this.#barred(this.#config.upstream?.denyExports ?? []);
-    if (denied.length === 0) return this.#journal;
+    const journal = this.#journal;
+    if (denied.length === 0) return journal;
+    // A tree, because it remembers: it is asked for every message.
+    const barred = new Sublist();
+    for (const filter of denied) barred.insert({ filter, queue: '' });
     return {
-      laneOf: (message) =>
-        denied.some((filter) => matches(filter, message.subject)) ? -1 : this.#journal.laneOf(message),
-      append: (...parts) => this.#journal.append(...parts),
+      laneOf: (message) => (barred.hasInterest(message.subject) ? -1 : journal.laneOf(message)),
+      append: (...parts) => journal.append(...parts),
+      get isBehind() {
+        return journal.isBehind;
+      },
     };
   }
 
