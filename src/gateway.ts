@@ -23,6 +23,7 @@ import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
+import { TimeKeeper } from './ops/time-keeper.ts';
 import type { SerialEdge } from './serial/serial-edge.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
@@ -67,6 +68,7 @@ export class Gateway implements Service {
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
   readonly #drain: DrainControl;
+  readonly #time: TimeKeeper;
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
@@ -114,6 +116,15 @@ export class Gateway implements Service {
       sessions: this.#journal.sessions,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),
     });
+    this.#time = new TimeKeeper(
+      {
+        lanes: () => this.#journal.status().lanes,
+        mark: (name) => this.#journal.mark(name),
+        setMark: (name, value) => this.#journal.setMark(name, value),
+        trusted: (isTrusted) => this.#journal.trustClock(isTrusted),
+      },
+      log.child({ part: 'clock' }),
+    );
     this.#drain = new DrainControl(
       () => this.#forwarder,
       () => this.#journal.laneNames,
@@ -150,6 +161,7 @@ export class Gateway implements Service {
   async start(): Promise<void> {
     try {
       await this.#journal.start();
+      this.#time.start();
       await this.#makeLink();
       this.#router.connect(this.#keptForHub(), this.#upstream(), this.#journal.sessions);
       const answer = (message: Message) => this.#router.publish(message);
@@ -173,6 +185,7 @@ export class Gateway implements Service {
 
   readonly stop = once(async () => {
     clearInterval(this.#sampling);
+    this.#time.stop();
     await this.#manager.stop();
     await this.#status?.stop();
     await this.#announcer.stop();
@@ -281,7 +294,12 @@ export class Gateway implements Service {
     this.#streams = new HubStreams(upstream.streams, this.#config.lanes, link, log);
     this.#forwarder = new Forwarder(
       { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit, drain },
-      { hub: link, records: this.#journal, served: (subject) => this.#router.servedQueues(subject) },
+      {
+        hub: link,
+        records: this.#journal,
+        served: (subject) => this.#router.servedQueues(subject),
+        stamp: (lane, sequence, receivedAtMs) => this.#time.stamp(lane, sequence, receivedAtMs),
+      },
       log,
     );
   }
@@ -388,6 +406,7 @@ export class Gateway implements Service {
         node: process.version,
         memory: { rssBytes: rss, heapUsedBytes: heapUsed },
       },
+      clock: this.#time.status(),
       link: this.#linkFacts(),
       rules: this.#rules,
       store: this.#journal.status(),

@@ -1,5 +1,6 @@
 import { forecast, RateMeter } from './rate.ts';
 import type {
+  ClockFacts,
   CommandsFacts,
   Facts,
   Failure,
@@ -81,6 +82,7 @@ export interface LaneRules {
 
 export interface Parts {
   gateway: GatewayFacts;
+  clock: ClockFacts;
   link: LinkFacts;
   rules: readonly LaneRules[];
   store: StoreReport;
@@ -119,10 +121,11 @@ export class LaneRates {
 }
 
 export function compose(parts: Parts): Facts {
-  const { gateway, link, store, mqtt, nats, reserveBytes } = parts;
+  const { gateway, clock, link, store, mqtt, nats, reserveBytes } = parts;
   const failure = store.failure ?? store.store?.failure ?? null;
   return {
     gateway,
+    clock,
     link,
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
     streams: [...parts.streams],

@@ -36,7 +36,8 @@ const CURES: Record<LossReason, string> = {
 
 /** Everything that is wrong now, what stops the box from taking data first; then in the order of the data path. */
 export function problems(facts: Facts): Problem[] {
-  const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts), ...linkProblems(facts)];
+  const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts)];
+  found.push(...clockProblems(facts), ...linkProblems(facts));
   for (const lane of facts.lanes) found.push(...laneProblems(lane));
   found.push(
     ...facts.serial.flatMap(serialProblems),
@@ -141,6 +142,13 @@ function storeProblems({ store }: Facts): Problem[] {
     found.push({ part, severity: 'degraded', code: 'disk_slow', message, hint, sinceMs: null });
   }
   return found;
+}
+
+function clockProblems({ clock }: Facts): Problem[] {
+  if (clock.trust !== 'untrusted') return [];
+  const message = 'The time is not known: no message grows too old, and what comes in is marked until it is';
+  const hint = 'Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery';
+  return [{ part: 'clock', severity: 'degraded', code: 'clock_untrusted', message, hint, sinceMs: null }];
 }
 
 function linkProblems(facts: Facts): Problem[] {

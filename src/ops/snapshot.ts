@@ -5,6 +5,7 @@
  */
 export interface Snapshot {
   gateway: GatewayFacts;
+  clock: ClockFacts;
   link: LinkFacts;
   /** In the order of the configuration. */
   lanes: LaneFacts[];
@@ -47,6 +48,17 @@ export interface GatewayFacts {
   /** Version of Node. */
   node: string;
   memory: { rssBytes: number; heapUsedBytes: number };
+}
+
+/** synced: a time server stands behind the clock. assumed: nothing speaks against it. */
+export interface ClockFacts {
+  trust: 'synced' | 'assumed' | 'untrusted';
+  sinceMs: number;
+  /** How often the clock was set while the box ran, and by how many milliseconds last. */
+  steps: number;
+  lastStepMs: number;
+  /** Stretches of records whose time is not known, or was put right: they say so in Petiole-Time. */
+  stretches: number;
 }
 
 /** off: no upstream is configured. waiting: between two attempts. stopped: there will be no further attempt. */

@@ -163,6 +163,11 @@ export class Journal implements Service {
     this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
   }
 
+  /** Nothing grows too old while the time is not known. */
+  trustClock(isTrusted: boolean): void {
+    this.#writer.post({ kind: 'clock', isTrusted });
+  }
+
   /** What `setMark` kept, also of an earlier run; null where there is none. */
   mark(name: string): string | null {
     return this.#marks.get(name) ?? null;

@@ -133,6 +133,8 @@ export type Request =
   | { kind: 'mark'; id: number; name: string; value: string }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
   | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
+  /** Whether the wall clock is right: nothing expires while it is not. */
+  | { kind: 'clock'; isTrusted: boolean }
   | { kind: 'declare' }
   | { kind: 'state' }
   | { kind: 'stop'; epoch: string; watermarks: Watermark[] };

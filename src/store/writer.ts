@@ -44,6 +44,8 @@ const DECLARED_AT_ONCE = 64;
 const SESSIONS_AT_ONCE = 500;
 /** A wall clock before this is a clock without a battery, and nothing expires by it. */
 const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1);
+/** A clock that was set by more may be wrong, and nothing expires at once. */
+const CLOCK_STEP_MS = 3_600_000;
 
 /** SQLite's default, which the store is made with. */
 const PAGE_BYTES = 4096;
@@ -88,6 +90,9 @@ class Writer {
   /** Written since the last look at the free space, and after how much there is another: a flood fills a disk fast. */
   #unseenBytes = 0;
   #lookAfterBytes = LOOK_BYTES_MIN;
+  #clockIsTrusted = true;
+  /** Wall clock minus monotonic clock at the last sweep. */
+  #clockBaseMs = 0;
   #retry = { atMs: 0, pauseMs: SWEEP_MS };
   /** As of the last opening: a lane keeps its index as long as the box runs, and what it had is not forgotten. */
   #lanesBefore: LaneState[] = [];
@@ -337,6 +342,10 @@ class Writer {
     this.report();
   }
 
+  trustClock(isTrusted: boolean): void {
+    this.#clockIsTrusted = isTrusted;
+  }
+
   sweep(): void {
     if (!this.#parts) {
       if (performance.now() >= this.#retry.atMs) {
@@ -345,7 +354,11 @@ class Writer {
       return;
     }
     const nowMs = Date.now();
-    if (nowMs > CLOCK_FLOOR_MS) {
+    const baseMs = nowMs - performance.now();
+    // Just set by hours: whether that is right the main thread says before the next sweep.
+    const isSteady = Math.abs(baseMs - this.#clockBaseMs) < CLOCK_STEP_MS;
+    this.#clockBaseMs = baseMs;
+    if (isSteady && this.#clockIsTrusted && nowMs > CLOCK_FLOOR_MS) {
       this.#quietly('cannot expire records', ({ lanes }) => lanes.expire(nowMs, CLOCK_FLOOR_MS));
     }
     if (this.#parts?.lanes.isTrimDue(performance.now())) {
@@ -483,6 +496,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'declare':
       writer.declare();
+      return;
+    case 'clock':
+      writer.trustClock(request.isTrusted);
       return;
     case 'state':
       writer.report();

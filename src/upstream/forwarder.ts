@@ -3,7 +3,7 @@ import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
 import { Drain } from './drain.ts';
 import { DrainHold, type HoldStatus, type HoursOptions } from './drain-hold.ts';
-import { LaneForwarder, type LaneForwarderOptions, type LaneState } from './lane-forwarder.ts';
+import { LaneForwarder, type LaneForwarderOptions, type LaneForwarderParts, type LaneState } from './lane-forwarder.ts';
 import { Pace } from './pace.ts';
 import type { Hub, Records } from './ports.ts';
 import { readPubAck } from './puback.ts';
@@ -58,7 +58,10 @@ export class Forwarder implements Service {
 
   constructor(
     options: ForwarderOptions,
-    parts: { hub: Hub; records: Records; served(subject: string): readonly string[] },
+    parts: { hub: Hub; records: Records; served(subject: string): readonly string[] } & Pick<
+      LaneForwarderParts,
+      'stamp'
+    >,
     log: Log,
   ) {
     this.#hub = parts.hub;

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Stamp } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { type Doubt, reconcile } from './doubt.ts';
@@ -47,6 +48,8 @@ export interface LaneForwarderParts {
   readonly hold: DrainHold;
   /** Queue groups on a subject that have a member on the box. */
   served(subject: string): readonly string[];
+  /** When a record came in; null where its own stamp is right. */
+  stamp?(lane: string, sequence: number, receivedAtMs: number): Stamp | null;
   /** Reply subject of publishes: lane, pass and slot follow. */
   readonly ackPrefix: string;
 }
@@ -95,7 +98,11 @@ export class LaneForwarder implements Sender {
         arrived: () => this.schedule(),
         undecodable: (first, last, detail) => this.#pass?.undecodable(first, last, detail),
       }),
-      headers: new UploadHeaders(identityOf(gateway, parts.records.epoch, name), isLate ? 0 : historicalAfterMs),
+      headers: new UploadHeaders(
+        identityOf(gateway, parts.records.epoch, name),
+        isLate ? 0 : historicalAfterMs,
+        (sequence, receivedAtMs) => parts.stamp?.(name, sequence, receivedAtMs) ?? null,
+      ),
       acknowledged: (duplicate) => this.#acknowledged(duplicate),
       idle: () => this.#goesWell('idle'),
       lose: (first, last, reason, detail) => this.#lose(first, last, reason, detail),
@@ -148,7 +155,7 @@ export class LaneForwarder implements Sender {
   renew(): void {
     this.#doubt = null;
     this.#stored = new Set();
-    this.#lane.headers.identify(`${this.options.gateway}.${this.#parts.records.epoch}.${this.options.name}`);
+    this.#lane.headers.identify(identityOf(this.options.gateway, this.#parts.records.epoch, this.options.name));
   }
 
   /** Sends nothing more; what is in flight may still be answered. */

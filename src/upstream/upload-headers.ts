@@ -1,3 +1,4 @@
+import type { Stamp } from '../core/clock.ts';
 import { renameHeader } from '../core/headers.ts';
 import type { UpRecord } from './ports.ts';
 
@@ -13,7 +14,7 @@ const VERSION_LINE_BYTES = 10;
  * lines (their `Nats-Msg-Id`, which the box has acted on, as `Petiole-Msg-Id`). One scratch buffer serves all: the link copies it before the next one is built.
  *
  *   Petiole-Id: <gateway>.<epoch>.<lane>.<sequence>
- *   Petiole-Time: <ms since 1970>
+ *   Petiole-Time: <ms since 1970>[;q=restamped|untrusted]   q: the clock was not trusted when it came in
  *   Petiole-Historical: <ms since 1970>                     sent late: the time again, so that one header tells
  *   Nats-Msg-Id: …                                          read-back
  *   Nats-Expected-Stream: … Nats-Expected-Last-Sequence: …  own stream
@@ -21,12 +22,14 @@ const VERSION_LINE_BYTES = 10;
 export class UploadHeaders {
   #prefix = '';
   readonly #historicalAfterMs: number;
+  readonly #stampOf: StampOf | null;
   #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
 
   /** `identity` is `<gateway>.<epoch>.<lane>`. A record that is older than `historicalAfterMs` when it is sent is late. */
-  constructor(identity: string, historicalAfterMs: number) {
+  constructor(identity: string, historicalAfterMs: number, stampOf: StampOf | null = null) {
     this.identify(identity);
     this.#historicalAfterMs = historicalAfterMs;
+    this.#stampOf = stampOf;
   }
 
   /** Another epoch has begun. */
@@ -49,10 +52,13 @@ export class UploadHeaders {
     );
   }
 
-  #time({ receivedAtMs }: UpRecord): string {
-    const time = `Petiole-Time: ${receivedAtMs}\r\n`;
-    const isLate = Date.now() - receivedAtMs >= this.#historicalAfterMs;
-    return isLate ? `${time}Petiole-Historical: ${receivedAtMs}\r\n` : time;
+  #time({ sequence, receivedAtMs }: UpRecord): string {
+    const stamp = this.#stampOf?.(sequence, receivedAtMs) ?? null;
+    const ms = stamp?.ms ?? receivedAtMs;
+    const value = stamp ? `${ms};q=${stamp.quality}` : String(ms);
+    const time = `Petiole-Time: ${value}\r\n`;
+    const isLate = Date.now() - ms >= this.#historicalAfterMs;
+    return isLate ? `${time}Petiole-Historical: ${value}\r\n` : time;
   }
 
   #block(record: UpRecord, own: string): Buffer {
@@ -66,3 +72,6 @@ export class UploadHeaders {
     return this.#scratch.subarray(0, at);
   }
 }
+
+/** When a record came in, as well as that is known now; null where its own stamp is right. */
+export type StampOf = (sequence: number, receivedAtMs: number) => Stamp | null;

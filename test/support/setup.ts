@@ -20,6 +20,7 @@ const programs = {
   chromium: 'chromium',
   mosquitto_rr: 'mosquitto-clients',
   gcc: 'build-essential',
+  faketime: 'faketime',
   go: 'golang-go',
 } as const;
 

@@ -122,6 +122,7 @@ export function facts(changes: Changes = {}): Facts {
     commands: changes.commands ?? [],
     ledger: changes.ledger ?? [],
     losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
+    clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0 },
     store: {
       state: 'ok',
       error: null,
