@@ -325,11 +325,16 @@ export class Gateway implements Service {
   }
 
   async #makeSerial(): Promise<void> {
-    const { serial } = this.#config;
-    if (serial.length === 0) return;
+    const { serial, modbus } = this.#config;
+    if (serial.length + modbus.length === 0) return;
     // Loaded only where there is such a port.
     const { SerialEdge } = await import('./serial/serial-edge.ts');
-    this.#serial = new SerialEdge({ ports: serial, router: this.#router, log: this.#log.child({ part: 'serial' }) });
+    this.#serial = new SerialEdge({
+      ports: serial,
+      buses: modbus,
+      router: this.#router,
+      log: this.#log.child({ part: 'serial' }),
+    });
   }
 
   /** What the forwarder is told of a lane; one that only the store still knows goes last. */

@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { check } from './checks.ts';
 import { isMap, override, readEnvironment, variableOf } from './environment.ts';
 import { readFiles, readText } from './files.ts';
@@ -10,6 +11,8 @@ import { readYaml, YAML_BYTES_MAX } from './yaml-text.ts';
 /** Looked for in this order where no file is named. */
 const LOCAL_FILE = 'petiole.yaml';
 const SYSTEM_FILE = '/etc/petiole/petiole.yaml';
+/** Register lists that come with the box. */
+const DEVICES = new URL('../../deploy/modbus/', import.meta.url);
 /** More than anybody mends in one go. */
 const PROBLEMS_MAX = 100;
 
@@ -72,6 +75,7 @@ export function loadConfig({ file, env, cwd }: LoadOptions): Loaded {
   if (source.failure === null && yaml.value !== undefined) {
     // Before, so that a variable finds a map; and after, because a variable may be short too.
     const tree = expandShorthand(override(expandShorthand(yaml.value ?? {}), overrides));
+    includeDevices(tree, absolute, report);
     const { draft, refused } = validate(tree, (path, ...rest) => {
       if (!flawed.has(pathText(path))) report(path, ...rest);
     });
@@ -135,6 +139,31 @@ function expandPort(entry: unknown): void {
   if (typeof port === 'string') entry.port = port.startsWith('tcp://') ? { tcp: port.slice(6) } : { path: port };
   if (typeof frame === 'string') entry.frame = { type: frame };
   if (typeof decode === 'string') entry.decode = { type: decode };
+}
+
+/** The register lists of Modbus units that name a device file, before those of the unit itself. */
+function includeDevices(tree: unknown, absolute: (path: string) => string, report: Report): void {
+  if (!isMap(tree) || !Array.isArray(tree.serial)) return;
+  for (const [index, port] of tree.serial.entries()) {
+    if (!isMap(port) || !isMap(port.modbus) || !Array.isArray(port.modbus.units)) continue;
+    for (const [place, unit] of port.modbus.units.entries()) {
+      if (!isMap(unit) || typeof unit.device !== 'string') continue;
+      // A bare name is one of those that come with the box.
+      const isOurs = /^[a-z0-9-]+$/.test(unit.device);
+      const file = isOurs ? fileURLToPath(new URL(`${unit.device}.yaml`, DEVICES)) : absolute(unit.device);
+      const { text, failure } = readText(file, YAML_BYTES_MAX);
+      const list = failure === null ? readYaml(text) : null;
+      const registers = isMap(list?.value) ? list.value.registers : null;
+      if (Array.isArray(registers)) {
+        const own = Array.isArray(unit.registers) ? unit.registers : [];
+        unit.registers = [...registers, ...own];
+        continue;
+      }
+      const hint = 'name a YAML file with registers, or one of deploy/modbus without its folder and ".yaml"';
+      const path = ['serial', index, 'modbus', 'units', place, 'device'];
+      report(path, `${file} ${failure ?? 'has no list of registers'}`, hint);
+    }
+  }
 }
 
 /** `key: true` is `key: {}`, and `key: false` is none. */

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { safeToken } from '../core/subject.ts';
 import { isLoopback } from './address.ts';
 import * as field from './fields.ts';
-import { PORTS_MAX, serialPort, toSerialPort } from './serial.ts';
+import { PORTS_MAX, serialPort, toModbusPort, toSerialPort } from './serial.ts';
 
 /**
  * The one source of what a configuration file may say: keys, types, defaults and limits. The names of the environment
@@ -436,7 +436,8 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
       compress: journal.compress,
       keep: { ms: journal.keep_after_ack, bytesMax: journal.keep_after_ack_bytes },
     },
-    serial: serial.map((port) => toSerialPort(port, absolute)),
+    serial: serial.filter(({ modbus }) => !modbus).map((port) => toSerialPort(port, absolute)),
+    modbus: serial.filter(({ modbus }) => modbus).map((port) => toModbusPort(port, absolute)),
     lanes: lanes.map((lane) => ({
       name: lane.name,
       subjects: lane.subjects,

@@ -22,10 +22,40 @@ export function checkSerial({ serial = [] }: Draft, refused: Refused, report: Re
       for (const step of path) value = (value as Record<string, unknown> | undefined)?.[step];
       return value !== undefined || refused(at(...path));
     };
+    if (port.modbus !== undefined) {
+      checkModbus(port, at, report);
+      return;
+    }
     checkFrame(port, at, has, report);
     checkDecode(port, at, has, report);
     checkCommands(port, at, has, report);
   });
+}
+
+function checkModbus({ modbus, subject }: Port, at: At, report: Report): void {
+  const names = new Map<string, number>();
+  modbus?.units?.forEach((unit, index) => {
+    if (unit === undefined) return;
+    const here = (...path: (string | number)[]): Path => at('modbus', 'units', index, ...path);
+    const name = unit.name ?? `unit${unit.unit}`;
+    const first = names.get(name);
+    if (first === undefined) names.set(name, index);
+    else report(here(), `${quote(name)} is the name of units[${first}] already`, 'give each unit a name of its own');
+    const groups = new Set(unit.groups?.map((group) => group?.name));
+    if (unit.registers?.length === 0)
+      report(here(), 'has no registers', 'add registers, or device: the file of its list');
+    unit.registers?.forEach((register, place) => {
+      if (register?.group === undefined || groups.has(register.group)) return;
+      report(
+        here('registers', place, 'group'),
+        `there is no group ${quote(register.group)}`,
+        'add it to groups of the unit',
+      );
+    });
+  });
+  if ((modbus?.units?.length ?? 0) > 1 && subject !== undefined && !/\{unit(_id)?\}/.test(subject)) {
+    report(at('subject'), 'all units would share one subject', 'put {unit} into it, such as plant.{unit}');
+  }
 }
 
 type At = (...path: (string | number)[]) => Path;

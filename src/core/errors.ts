@@ -39,6 +39,7 @@ export const errorCodes = [
   'port_failed',
   'port_lost',
   'port_silent',
+  'modbus_exception',
   'not_connected',
   'request_timeout',
   'lane_full',

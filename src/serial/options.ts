@@ -157,10 +157,10 @@ export interface PollOptions {
   readonly cron: string;
 }
 
-export interface PipelineOptions {
+/** What becomes of decoded fields. */
+export interface ReportOptions {
+  /** Of the port. */
   readonly name: string;
-  readonly framing: FramingOptions;
-  readonly decoder: DecoderOptions;
   readonly filters: readonly FilterOptions[];
   /** Subject template: `{field}` is a decoded field as one token, `{port}` the port's name. */
   readonly subject: string;
@@ -170,6 +170,11 @@ export interface PipelineOptions {
   readonly output: 'json' | 'fields' | 'frame';
   /** Whether JSON carries the units of its fields under `units`. */
   readonly units: boolean;
+}
+
+export interface PipelineOptions extends ReportOptions {
+  readonly framing: FramingOptions;
+  readonly decoder: DecoderOptions;
 }
 
 export interface PortOptions extends PipelineOptions {
@@ -182,5 +187,50 @@ export interface PortOptions extends PipelineOptions {
   readonly command: CommandOptions;
   readonly polls: readonly PollOptions[];
   /** Ring of the flight recorder; 0 for none. */
+  readonly recorderBytes: number;
+}
+
+export const registerTables = ['holding', 'input', 'coil', 'discrete'] as const;
+export type RegisterTable = (typeof registerTables)[number];
+
+/** Order of a value's bytes on the wire, A the most significant: words swapped (CDAB), bytes swapped (BADC), both. */
+export type RegisterOrder = 'ABCD' | 'CDAB' | 'BADC' | 'DCBA';
+
+export interface RegisterOptions extends FieldOptions {
+  readonly table: RegisterTable;
+  /** As in the protocol: counted from 0, without the 4 or 3 of a table in front. */
+  readonly address: number;
+  readonly order: RegisterOrder;
+  /** Registers of one group are read together and make one message. */
+  readonly group: string;
+  readonly writable: boolean;
+}
+
+export interface UnitOptions {
+  readonly unit: number;
+  readonly name: string;
+  readonly registers: readonly RegisterOptions[];
+  /** Poll interval of each group, by name; '' is the group of registers that name none. */
+  readonly everyMs: ReadonlyMap<string, number>;
+}
+
+export interface ModbusOptions {
+  readonly transport: 'rtu' | 'tcp';
+  /** How long a unit may take to answer. */
+  readonly timeoutMs: number;
+  /** Pause between an answer and the next request; 0: 3.5 characters, as the standard demands. */
+  readonly turnaroundMs: number;
+  /** Registers in between that are read in vain where that saves a request. */
+  readonly gap: number;
+  /** Registers of one request at most; some devices take fewer than the 125 of the standard. */
+  readonly countMax: number;
+  readonly units: readonly UnitOptions[];
+}
+
+export interface ModbusPortOptions extends ReportOptions {
+  readonly identity: PortIdentity;
+  readonly line: LineSettings;
+  readonly commandSubject: string;
+  readonly modbus: ModbusOptions;
   readonly recorderBytes: number;
 }

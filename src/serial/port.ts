@@ -7,6 +7,7 @@ import { CommandEncoder } from './command-encoder.ts';
 import { type Command, CommandQueue } from './commands.ts';
 import { loadPattern } from './decode/decoder.ts';
 import type { Match } from './decode/text.ts';
+import { errorHeaders } from './error-headers.ts';
 import { encodeFrame } from './framing/framing.ts';
 import type { PortOptions } from './options.ts';
 import { discardedOf, faultsOf, Pipeline } from './pipeline.ts';
@@ -128,9 +129,9 @@ export class Port implements Receipt {
       refusedSettings,
       lastSeenMs: this.#lastSeenMs || null,
       bytesIn: counters?.bytes ?? 0,
-      messagesIn: counters?.messages ?? 0,
+      messagesIn: this.#pipeline?.reported.messages ?? 0,
       frames: counters?.frames ?? 0,
-      filtered: counters?.filtered ?? 0,
+      filtered: this.#pipeline?.reported.filtered ?? 0,
       discardedBytes: counters === undefined ? 0 : discardedOf(counters),
       undecodable: counters === undefined ? 0 : faultsOf(counters),
       discarded: { ...counters?.discarded },
@@ -303,11 +304,4 @@ export class Port implements Receipt {
     const payload = isError ? Buffer.from(`${outcome.message}\n`) : (outcome ?? Buffer.alloc(0));
     this.#router.publish({ subject: reply, reply: '', headers, payload, receivedAtMs: Date.now(), origin: this.party });
   }
-}
-
-/** As NATS micro services tell of errors, so that stock clients see one. */
-function errorHeaders({ code, message }: GatewayError): Buffer {
-  const status = code === 'request_timeout' ? 504 : code === 'config_invalid' ? 400 : 503;
-  const line = message.replaceAll(/[^\x20-\x7e]/g, '?');
-  return Buffer.from(`NATS/1.0\r\nNats-Service-Error-Code: ${status}\r\nNats-Service-Error: ${code}: ${line}\r\n\r\n`);
 }

@@ -1,7 +1,8 @@
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
-import type { PortOptions } from './options.ts';
+import type { ModbusPort } from './modbus/modbus-port.ts';
+import type { ModbusPortOptions, PortOptions } from './options.ts';
 import { faultsOf } from './pipeline.ts';
 import { Port } from './port.ts';
 import { captureText } from './recorder.ts';
@@ -9,6 +10,7 @@ import type { PortState } from './supervisor.ts';
 
 export interface SerialEdgeOptions {
   readonly ports: readonly PortOptions[];
+  readonly buses?: readonly ModbusPortOptions[];
   readonly router: Router;
   readonly log: Log;
   /** Where /sys and /dev are; '/' but for tests. */
@@ -85,10 +87,12 @@ const ALIKE_FRAMES_MIN = 3;
 /** Every serial port of the box. One port's fault touches no other. */
 export class SerialEdge implements Service {
   readonly #ports: readonly Port[];
-  readonly #log: Log;
+  readonly #buses: readonly ModbusPortOptions[];
+  readonly #context: SerialContext;
+  readonly #masters: ModbusPort[] = [];
 
-  constructor({ ports, router, log, root = '/' }: SerialEdgeOptions) {
-    this.#log = log;
+  constructor({ ports, buses = [], router, log, root = '/' }: SerialEdgeOptions) {
+    this.#buses = buses;
     const context: SerialContext = {
       router,
       log,
@@ -96,26 +100,40 @@ export class SerialEdge implements Service {
       held: new Map(),
       whose: (port, bytes) => this.#whose(port, bytes),
     };
+    this.#context = context;
     this.#ports = ports.map((options) => new Port(options, context));
   }
 
   /** Rejects with `config_invalid` where a pattern or an encoding is none; an absent device is waited for. */
   async start(): Promise<void> {
     for (const port of this.#ports) await port.start();
-    this.#log.info({ ports: this.#ports.map(({ options }) => options.name) }, 'serial ports are watched');
+    if (this.#buses.length > 0) {
+      // Loaded only where there is a bus.
+      const { ModbusPort } = await import('./modbus/modbus-port.ts');
+      for (const options of this.#buses) {
+        const master = new ModbusPort(options, this.#context);
+        this.#masters.push(master);
+        await master.start();
+      }
+    }
+    this.#context.log.info({ ports: this.#all.map(({ options }) => options.name) }, 'serial ports are watched');
+  }
+
+  get #all(): (Port | ModbusPort)[] {
+    return [...this.#ports, ...this.#masters];
   }
 
   readonly stop = once(async () => {
-    await Promise.all(this.#ports.map((port) => port.stop()));
+    await Promise.all(this.#all.map((port) => port.stop()));
   });
 
   status(): SerialPortStatus[] {
-    return this.#ports.map((port) => port.status());
+    return this.#all.map((port) => port.status());
   }
 
   /** The flight recorder of a port as a capture file; null where there is no such port. */
   capture(name: string): string | null {
-    const port = this.#ports.find(({ options }) => options.name === name);
+    const port = this.#all.find(({ options }) => options.name === name);
     return port === undefined ? null : captureText(name, port.recorder.captures);
   }
 

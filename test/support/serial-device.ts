@@ -18,6 +18,10 @@ export class SerialDevice {
     this.path = path;
   }
 
+  get isThere(): boolean {
+    return existsSync(this.path);
+  }
+
   async plug(): Promise<void> {
     const child = spawn('socat', [`pty,raw,echo=0,link=${this.path}`, 'STDIO']);
     child.stdin.on('error', () => undefined);

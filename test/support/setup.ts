@@ -31,6 +31,7 @@ const libraries = {
   '/usr/share/gocode/src/github.com/nats-io/nats.go/nats.go': 'golang-github-nats-io-go-nats-dev',
   '/usr/include/mosquitto.h': 'libmosquitto-dev',
   '/usr/lib/python3/dist-packages/paho/mqtt/client.py': 'python3-paho-mqtt',
+  '/usr/include/modbus/modbus.h': 'libmodbus-dev',
 } as const;
 
 const ATTEMPTS_MAX = 2;

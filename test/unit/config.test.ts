@@ -59,6 +59,7 @@ test('an empty file gives the safe defaults', (t) => {
       status: { host: '127.0.0.1', port: 8080, anonymous: true },
       journal: { reserveBytes: 64 * MiB, compress: false, keep: { ms: 150_000, bytesMax: 64 * MiB } },
       serial: [],
+      modbus: [],
       lanes: [
         {
           name: 'default',
@@ -200,6 +201,7 @@ upstream:
     status: { host: 'localhost', port: 81, anonymous: true },
     journal: { reserveBytes: 1e9, compress: true, keep: { ms: 600_000, bytesMax: MiB } },
     serial: [],
+    modbus: [],
     lanes: [
       {
         name: 'alarms',
