@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { startBox } from '../support/box.ts';
-import { auditStream, createStream, streamState } from '../support/hub-stream.ts';
+import { auditStream, streamState } from '../support/hub-stream.ts';
 import { startLoad } from '../support/mqtt-load.ts';
 import { type NatsCluster, startNatsCluster } from '../support/nats-cluster.ts';
 import type { NatsServer } from '../support/nats-server.ts';
@@ -42,7 +42,7 @@ describe('a cluster of three', { concurrency: 2, timeout: 300_000 }, () => {
   for (const { path: binary, version, own } of runs) {
     it(`keeps ${own ? 'own stream' : 'read-back'} exact while its servers die (${version})`, async (scope) => {
       const cluster = await startNatsCluster(scope, { binary });
-      await createStream(cluster.client, STREAM, ['bench.>'], {
+      await cluster.createStream(STREAM, ['bench.>'], {
         num_replicas: 3,
         duplicate_window: DUPLICATE_WINDOW_NS,
       });

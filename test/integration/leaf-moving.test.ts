@@ -5,7 +5,6 @@ import { connect, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { startBox } from '../support/box.ts';
 import { leafInfo, startFakeHub } from '../support/fake-hub.ts';
-import { createStream } from '../support/hub-stream.ts';
 import { startLeafBox, startLinkedBox } from '../support/leaf-box.ts';
 import { NameService } from '../support/name-service.ts';
 import { startNatsCluster } from '../support/nats-cluster.ts';
@@ -85,7 +84,7 @@ describe('a hub in lame duck', () => {
     // Older ones keep their listener: there is no sign, and the link ends with the hub.
     if (!newest || Number(newest.version.split('.')[1]) < 11) return scope.skip('needs a nats-server from 2.11 on');
     const cluster = await startNatsCluster(scope, { binary: newest.path });
-    await createStream(cluster.client, 'S', ['s.>'], { num_replicas: 1 });
+    await cluster.createStream('S', ['s.>'], { num_replicas: 1 });
     const name = await waitFor('a leader', () => cluster.leaderOf('S'), WAIT);
     const leader = cluster.servers[Number(name.slice(3)) - 1] ?? assert.fail();
     const { link, seen } = await startLinkedBox(scope, leader.leafUrl);

@@ -1,5 +1,6 @@
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { createStream } from './hub-stream.ts';
 import { NatsServer } from './nats-server.ts';
 import { freePort } from './ports.ts';
 import { atEnd, type Scope } from './scope.ts';
@@ -7,7 +8,7 @@ import { tempDir } from './temp.ts';
 import { waitFor } from './wait-for.ts';
 
 /** Electing a first leader takes some seconds. */
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 120_000;
 
 /** Servers of one JetStream cluster on loopback, each to be killed and started again by itself. */
 export class NatsCluster {
@@ -22,6 +23,12 @@ export class NatsCluster {
 
   get leafUrls(): string[] {
     return this.servers.map(({ leafUrl }) => leafUrl);
+  }
+
+  /** As `createStream`, once the cluster has heard of enough of its servers. */
+  async createStream(name: string, subjects: string[], config: Partial<StreamConfig>): Promise<void> {
+    const create = () => createStream(this.client, name, subjects, config).then(() => true);
+    await waitFor(`stream ${name} to be made`, create, { timeoutMs: READY_TIMEOUT_MS, intervalMs: 200 });
   }
 
   /** Name of the server that leads the stream; '' while there is none. */
