@@ -29,7 +29,12 @@ const DUP = 0x08;
 const RETAIN = 0x01;
 
 /** Ours and a reason for it in the counters. */
-type Loss = 'deliveriesQueueFull' | 'deliveriesExpired' | 'deliveriesTooLarge' | 'deliveriesNotKept';
+type Loss =
+  | 'deliveriesQueueFull'
+  | 'deliveriesExpired'
+  | 'deliveriesTooLarge'
+  | 'deliveriesNotKept'
+  | 'deliveriesForbidden';
 
 export class Outgoing implements DeliveryOwner, Receipt {
   readonly id: number;
@@ -50,6 +55,8 @@ export class Outgoing implements DeliveryOwner, Receipt {
   /** Highest sequence that was sent; what was before is sent again with DUP. */
   #sentThrough = 0;
   #dupThrough = 0;
+  /** What was queued when the client came: its rules may have changed since. */
+  #queuedThrough = 0;
   /** What is on the disk behind this is not in memory. */
   #loadedThrough = 0;
   /** Nothing is on the disk that is not in memory, so new ones need not be read from there. */
@@ -150,6 +157,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     this.#receiveMaximum = client.receiveMaximum;
     this.#connection++;
     this.#dupThrough = this.#sentThrough;
+    this.#queuedThrough = this.#next - 1;
     this.#loadedThrough = 0;
     this.#isReading = false;
     this.#isAtEnd = this.#count === 0;
@@ -288,6 +296,12 @@ export class Outgoing implements DeliveryOwner, Receipt {
     if (delivery.isReleased) {
       this.#inflight.set(packetIdentifier, delivery);
       client.connection.answer(pubrel(packetIdentifier));
+      return;
+    }
+    // A right that was taken away while the message waited: what is queued is no way around it.
+    if (sequence <= this.#queuedThrough && client.user?.mayReceive(content.subject) === false) {
+      this.#remove(delivery);
+      this.#lose('deliveriesForbidden');
       return;
     }
     const isSent = sequence <= this.#dupThrough;
