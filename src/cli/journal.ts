@@ -13,7 +13,7 @@ Looks after the journal of a box. The box must be stopped for all but audit, sen
   export FILE    what the hub does not have yet, as a bundle for a USB stick
   import FILE    takes the bundle of another box; its records keep their ids, and the hub is asked what it has of them
   trim           gives free space back; with --lane and --through throws records away, which the ledger then declares
-  audit          compares what was produced with what the hub has and what was declared lost; exit code 1 on a difference
+  audit          compares what was produced with what the hub has and what was declared lost; 1 on a difference
   send FILE      sends the bundle to the hub from any machine; what came by radio meanwhile is not sent again
 
   --config FILE  the configuration of the box (default: as for run)
