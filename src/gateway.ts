@@ -24,6 +24,7 @@ import type { LinkFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { TimeKeeper } from './ops/time-keeper.ts';
+import { Wear } from './ops/wear.ts';
 import type { SerialEdge } from './serial/serial-edge.ts';
 import { Journal, type JournalLane } from './store/journal.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
@@ -68,6 +69,7 @@ export class Gateway implements Service {
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
   readonly #drain: DrainControl;
+  readonly #wear: Wear;
   readonly #time: TimeKeeper;
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
@@ -116,6 +118,7 @@ export class Gateway implements Service {
       sessions: this.#journal.sessions,
       facts: () => ({ version, lanes: this.#journal.status().lanes }),
     });
+    this.#wear = new Wear(config.journal.enduranceBytes, () => this.#journal.status().commits);
     this.#time = new TimeKeeper(
       {
         lanes: () => this.#journal.status().lanes,
@@ -175,7 +178,10 @@ export class Gateway implements Service {
       await this.#serial?.start();
       await this.#announcer.start();
       await this.#status?.start();
-      this.#sampling = setInterval(() => this.#rates.sample(this.#journal.status().lanes, performance.now()), RATES_MS);
+      this.#sampling = setInterval(() => {
+        this.#rates.sample(this.#journal.status().lanes, performance.now());
+        this.#wear.sample(performance.now());
+      }, RATES_MS);
       await this.#manager.start();
     } catch (error) {
       await this.stop();
@@ -416,6 +422,7 @@ export class Gateway implements Service {
       rules: this.#rules,
       store: this.#journal.status(),
       reserveBytes: journal.reserveBytes,
+      wear: this.#wear.status(performance.now()),
       up: this.#forwarder?.status() ?? null,
       streams: this.#streams?.status().map((stream) => ({ ...stream, notes: [...stream.notes] })) ?? [],
       commands:

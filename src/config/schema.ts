@@ -184,6 +184,8 @@ const journal = field.map({
   keep_after_ack_bytes: v.optional(field.size('64KiB', '1TiB'), '64MiB'),
   /** Deflates what is stored where that pays. Off until the release before can read it, so that an update can go back. */
   compress: v.optional(field.yesOrNo(), false),
+  /** Bytes that the card endures, by its data sheet (TBW); 0: not known, and no life is projected. */
+  endurance: v.optional(field.size('0', '4096TiB'), 0),
 });
 
 const lane = field.map({
@@ -434,6 +436,7 @@ export function toConfig(file: FileValues, { absolute, password, token, nkeySeed
     journal: {
       reserveBytes: journal.reserve,
       compress: journal.compress,
+      enduranceBytes: journal.endurance,
       keep: { ms: journal.keep_after_ack, bytesMax: journal.keep_after_ack_bytes },
     },
     serial: serial.filter(({ modbus }) => !modbus).map((port) => toSerialPort(port, absolute)),

@@ -13,6 +13,7 @@ import type {
   NatsFacts,
   SerialPortFacts,
   StreamFacts,
+  WearFacts,
 } from './snapshot.ts';
 import { lossReasons } from './snapshot.ts';
 
@@ -87,6 +88,7 @@ export interface Parts {
   rules: readonly LaneRules[];
   store: StoreReport;
   reserveBytes: number;
+  wear: WearFacts;
   /** Null without an upstream. */
   up: readonly LaneUpReport[] | null;
   streams: readonly StreamFacts[];
@@ -121,7 +123,7 @@ export class LaneRates {
 }
 
 export function compose(parts: Parts): Facts {
-  const { gateway, clock, link, store, mqtt, nats, reserveBytes } = parts;
+  const { gateway, clock, link, store, mqtt, nats, reserveBytes, wear } = parts;
   const failure = store.failure ?? store.store?.failure ?? null;
   return {
     gateway,
@@ -143,6 +145,7 @@ export function compose(parts: Parts): Facts {
       fsyncP50Ms: store.commits > 0 ? store.commitP50Ms : null,
       fsyncP99Ms: store.commits > 0 ? store.commitP99Ms : null,
       queuedMessages: store.queuedMessages,
+      wear,
     },
     mqtt,
     nats,

@@ -196,6 +196,20 @@ export interface StoreFacts {
   fsyncP99Ms: number | null;
   /** Messages handed over and not yet committed. */
   queuedMessages: number;
+  wear: WearFacts;
+}
+
+/** What the box writes to its card. The hour and the day are scaled from what was seen while that is less. */
+export interface WearFacts {
+  /** Since the box started, by the kernel's count of this process. */
+  bytesWritten: number;
+  commits: number;
+  bytesPerHour: number;
+  bytesPerDay: number;
+  commitsPerHour: number;
+  commitsPerDay: number;
+  /** Projected from journal.endurance; null where that is not given, or too little has been seen. */
+  cardLifeDays: number | null;
 }
 
 export interface MqttFacts {

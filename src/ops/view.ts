@@ -246,6 +246,8 @@ function storeCard({ store }: Snapshot): Card {
     { label: 'Journal file', value: bytes(store.fileBytes) },
     { label: 'Commits', value: count(store.commits) },
     { label: 'Not yet committed', value: count(store.queuedMessages) },
+    { label: 'Written a day', value: bytes(store.wear.bytesPerDay) },
+    { label: 'Card life', value: store.wear.cardLifeDays === null ? '–' : `${count(store.wear.cardLifeDays)} days` },
     { label: 'Epoch', value: printable(store.epoch) },
   ];
   if (store.error !== null) {

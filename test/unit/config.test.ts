@@ -57,7 +57,12 @@ test('an empty file gives the safe defaults', (t) => {
         duplicateWindowMs: 120_000,
       },
       status: { host: '127.0.0.1', port: 8080, anonymous: true },
-      journal: { reserveBytes: 64 * MiB, compress: false, keep: { ms: 150_000, bytesMax: 64 * MiB } },
+      journal: {
+        reserveBytes: 64 * MiB,
+        compress: false,
+        enduranceBytes: 0,
+        keep: { ms: 150_000, bytesMax: 64 * MiB },
+      },
       serial: [],
       modbus: [],
       lanes: [
@@ -118,7 +123,7 @@ nats:
   ping_interval: 4s
   duplicate_window: 5s
 status: { listen: LocalHost:81, anonymous: true }
-journal: { reserve: 1GB, compress: true, keep_after_ack: 10m, keep_after_ack_bytes: 1MiB }
+journal: { reserve: 1GB, compress: true, endurance: 30TiB, keep_after_ack: 10m, keep_after_ack_bytes: 1MiB }
 lanes:
   - { name: alarms, subjects: ["*.alarm.>", "$KV.b.>"], priority: 1, full: refuse, max_bytes: 64 MiB, max_age: 30d, replies: pass, stream: { name: ALARMS, own: true } }
   - { name: rest, subjects: [">"], drain: live-first, stream: { name: REST } }
@@ -199,7 +204,12 @@ upstream:
       duplicateWindowMs: 5000,
     },
     status: { host: 'localhost', port: 81, anonymous: true },
-    journal: { reserveBytes: 1e9, compress: true, keep: { ms: 600_000, bytesMax: MiB } },
+    journal: {
+      reserveBytes: 1e9,
+      compress: true,
+      enduranceBytes: 30 * 1024 * GiB,
+      keep: { ms: 600_000, bytesMax: MiB },
+    },
     serial: [],
     modbus: [],
     lanes: [

@@ -134,6 +134,15 @@ export function facts(changes: Changes = {}): Facts {
       fsyncP50Ms: 3.2,
       fsyncP99Ms: 18,
       queuedMessages: 0,
+      wear: {
+        bytesWritten: 1e9,
+        commits: 52_310,
+        bytesPerHour: 2e7,
+        bytesPerDay: 48e7,
+        commitsPerHour: 1_000,
+        commitsPerDay: 24_000,
+        cardLifeDays: null,
+      },
       ...changes.store,
     },
     mqtt: {
