@@ -7,7 +7,7 @@ const hub = await connect({ servers: url, user: 'operator', pass: process.env.HU
 const manager = await jetstreamManager(hub);
 const { config } = await manager.streams.add({
   name: 'TELEMETRY',
-  subjects: ['line3.>', 'petiole.>'],
+  subjects: ['line3.>', 'petiole.*.ledger'],
   storage: 'file',
   // 3 in a cluster: an acknowledged message then outlives the loss of any one hub.
   num_replicas: Number(replicas),

@@ -91,7 +91,7 @@ async function assertMended(scope: Scope, hub: NatsServer, box: Box, acked: Reco
 }
 
 async function addStream(scope: Scope, hub: NatsServer): Promise<void> {
-  await createStream(await connectHub(scope, hub.clientUrl), STREAM, ['bench.>', 'petiole.>']);
+  await createStream(await connectHub(scope, hub.clientUrl), STREAM, ['bench.>', 'petiole.*.ledger']);
 }
 
 /** A hub with a stream that takes everything of the box. */

@@ -36,7 +36,7 @@ interface Plant {
 async function startOfflinePlant(scope: Scope, full: 'drop-oldest' | 'refuse'): Promise<Plant> {
   const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true });
   const reader = await connectHub(scope, hub.clientUrl);
-  await createStream(reader, STREAM, [`${LANE}.>`, 'petiole.>']);
+  await createStream(reader, STREAM, [`${LANE}.>`, 'petiole.*.ledger']);
   await hub.kill();
   const lane = { name: LANE, subjects: [`${LANE}.>`], max_bytes: '10MB', full, stream: { name: STREAM } };
   const box = await startBox(scope, { config: { lanes: [lane], upstream: { urls: [hub.leafUrl] } } });

@@ -156,7 +156,7 @@ export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> 
   const reader = await connectHub(scope, hub.clientUrl);
   const place = options.prefix === '' ? '' : `${options.prefix}.`;
   await createStream(reader, STREAM, [`${place}${LANE}.>`], { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000 });
-  await createStream(reader, LEDGER_STREAM, [`${place}petiole.>`]);
+  await createStream(reader, LEDGER_STREAM, [`${place}petiole.*.ledger`]);
   const box = await startBox(scope, {
     config: {
       lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: options.procedure === 'own' } }],

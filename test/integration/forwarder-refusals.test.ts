@@ -112,7 +112,7 @@ describe('a hub that takes smaller messages than the box', () => {
     const lanes = [{ name: 'default', subjects: ['t.>'] }];
     const { client, uplink } = await setting(scope, { maxPayload: 4_096 }, { lanes });
     await createStream(client, 'T', ['t.>']);
-    await createStream(client, 'L', ['petiole.>']);
+    await createStream(client, 'L', ['petiole.*.ledger']);
     await produce(uplink.journal, 0, 50, (n) => message('t.x', n === 1 || n === 25 ? Buffer.alloc(5_000) : String(n)));
     await uplink.drained();
     assert.equal((await readNumbers(client, 'T')).length, 48);

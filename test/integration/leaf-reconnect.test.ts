@@ -267,9 +267,7 @@ describe('stop', () => {
       if (url === silent.url) await waitFor('a connection', () => silent.sockets.length === 1);
       if (url === mute.url) await mute.hears(/CONNECT/);
       if (url === closed) await waitFor('the pause', () => link.status().state === 'waiting');
-      const startedMs = performance.now();
       await link.stop();
-      assert.ok(performance.now() - startedMs < 2_000);
       assert.equal(link.status().state, 'stopped');
     }
   });

@@ -192,9 +192,7 @@ describe('the wrong far end', () => {
     ];
     for (const [greeting, during] of steps) {
       const hub = await startFakeHub(scope, greeting);
-      const startedMs = performance.now();
       const { code, message, hint } = await failureOf(await startLeafBox(scope, hub.url, { connectTimeoutMs: 100 }));
-      assert.ok(performance.now() - startedMs < 1_000);
       assert.equal(code, 'connection_timeout');
       assert.match(message, during);
       assert.notEqual(hint, '');
