@@ -94,7 +94,9 @@ describe('petiole journal', { timeout: 240_000, concurrency: 2 }, () => {
     const locked = await petiole('journal', 'export', bundle, ...config);
     assert.deepEqual([locked.code, locked.stdout], [1, '']);
     assert.match(locked.stderr, /a box is running on .*systemctl stop petiole/);
-    assert.match((await petiole('journal', 'stats', ...config)).stdout, /the box is running[\s\S]*\nt +400 /);
+    // A running box composes its status once a second at the most.
+    const counted = /the box is running[\s\S]*\nt +400 /;
+    await waitFor('the backlog', async () => counted.test((await petiole('journal', 'stats', ...config)).stdout), WAIT);
     await box.stop();
     const out = await petiole('journal', 'export', bundle, '--passphrase-file', secret, '--json', ...config);
     assert.equal(JSON.parse(out.stdout).records, BACKLOG, out.stderr);
