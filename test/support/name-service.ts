@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp.ts';
@@ -11,6 +11,7 @@ export const NSS_WRAPPER = `/usr/lib/${FOLDER}/libnss_wrapper.so`;
 /** Names of the test's own, for processes that are started with `env`. */
 export class NameService {
   readonly #file: string;
+  #changes = 0;
 
   constructor(scope: Scope) {
     this.#file = join(tempDir(scope, 'names'), 'hosts');
@@ -25,5 +26,8 @@ export class NameService {
   answer(addresses: Readonly<Record<string, string>>): void {
     const lines = Object.entries(addresses).map(([name, address]) => `${address} ${name}\n`);
     writeFileSync(this.#file, `127.0.0.1 localhost\n${lines.join('')}`);
+    // The library compares times in whole seconds: two answers within one would be the same to it.
+    const time = Math.floor(Date.now() / 1000) + this.#changes++;
+    utimesSync(this.#file, time, time);
   }
 }
