@@ -76,18 +76,14 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
   ];
   for (const [build, procedure, faults, fault] of broken) {
     it(`${procedure}: a build with ${build} is caught: ${fault}`, async (scope) => {
-      const { code, text, count } = await runRig(
-        scope,
-        faults,
-        '--procedure',
-        procedure,
-        '--break',
-        build,
-        '--seed',
-        '7',
-      );
-      assert.equal(code, 1, text);
-      assert.ok(count(fault) > 0, text);
+      // A kill may hit a moment in which even such a build owes nobody anything.
+      let text = '';
+      for (const seed of ['7', '8', '9']) {
+        const run = await runRig(scope, faults, '--procedure', procedure, '--break', build, '--seed', seed);
+        if (run.code === 1 && run.count(fault) > 0) return;
+        text += run.text;
+      }
+      assert.fail(`not caught with three seeds\n${text}`);
     });
   }
 });
