@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { reachable } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Authenticator } from './core/authenticator.ts';
 import { describeError } from './core/errors.ts';
@@ -477,11 +478,6 @@ function lanesOf(config: Config): JournalLane[] {
 
 function ledgerSubject(config: Config): string {
   return `petiole.${config.gateway.name}.ledger`;
-}
-
-/** Where we reach ourselves: a wildcard address is no destination. */
-function reachable(host: string): string {
-  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
 }
 
 /** Stable for a gateway name and shaped like a server's public key, which hubs show in their monitoring. */

@@ -1,4 +1,5 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
+import { reachableInUrl } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import { GatewayError } from '../core/errors.ts';
 import { filterToSubjects, isTopicFilter, topicToSubject } from '../core/topic.ts';
@@ -65,8 +66,7 @@ function configuredServer(file: string | null): string {
         : 'The configuration has no plain port for NATS clients';
     throw new GatewayError('config_invalid', why, { hint: 'Give the address with --server', retriable: false });
   }
-  const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listener.host] ?? listener.host;
-  return `nats://${host.includes(':') ? `[${host}]` : host}:${listener.port}`;
+  return `nats://${reachableInUrl(listener.host)}:${listener.port}`;
 }
 
 function secrets(values: ConnectionValues): Partial<ConnectionOptions> {

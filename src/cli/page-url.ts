@@ -1,3 +1,4 @@
+import { reachableInUrl } from '../config/address.ts';
 import { GatewayError } from '../core/errors.ts';
 import { printable } from '../ops/words.ts';
 
@@ -34,14 +35,7 @@ export async function configuredUrl(file: string | undefined): Promise<URL> {
     const hint = 'Set status.listen to an address such as 127.0.0.1:8080, or give --url';
     throw new GatewayError('address_not_available', `${what} in ${where}`, { hint, retriable: false });
   }
-  return new URL(`http://${reachable(page.host)}:${page.port}`);
-}
-
-/** A wildcard address is listened on, and can't be asked. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
+  return new URL(`http://${reachableInUrl(page.host)}:${page.port}`);
 }
 
 /** No answer at all, or none in time. */

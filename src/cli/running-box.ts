@@ -1,3 +1,4 @@
+import { reachableInUrl } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Snapshot } from '../ops/snapshot.ts';
@@ -7,8 +8,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
 /** What a box that holds the lock on its journal says of itself; throws `locked` where it can't be asked. */
 export async function snapshotOf({ status }: Config, locked: GatewayError): Promise<Snapshot> {
   if (status === null) throw locked;
-  const host = status.host === '0.0.0.0' ? '127.0.0.1' : status.host === '::' ? '::1' : status.host;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${status.port}/status.json`;
+  const url = `http://${reachableInUrl(status.host)}:${status.port}/status.json`;
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'error' });
     return (await answer.json()) as Snapshot;

@@ -111,3 +111,14 @@ function readHost(text: string): string | null {
   if (!HOST_NAME.test(text) || /(?:^|\.)\d+\.?$/.test(text)) return null;
   return text.toLowerCase();
 }
+
+/** Where somebody on this machine reaches what listens on `host`: a wildcard address is listened on, and can't be asked. */
+export function reachable(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+}
+
+/** The same as it stands in a URL. */
+export function reachableInUrl(host: string): string {
+  const name = reachable(host);
+  return name.includes(':') ? `[${name}]` : name;
+}
