@@ -11,6 +11,8 @@ const REQUEST_TIMEOUT_MS = 1_000;
 const FETCH_AHEAD = 5_000;
 /** Without a message for this long the stream has stopped to answer: better an error than a hanging test. */
 const SILENCE_MAX_MS = 20_000;
+/** Each attempt is a request with a time-out of its own. */
+const CONSUMER_WAIT: WaitOptions = { timeoutMs: 60_000, intervalMs: 100 };
 
 export interface HubMessage {
   subject: string;
@@ -75,9 +77,12 @@ export async function readStream(
   name: string,
   visit: (message: HubMessage) => void,
 ): Promise<void> {
-  const { messages, lastSequence } = await streamState(connection, name);
+  const state = () => streamState(connection, name);
+  const { messages, lastSequence } = await waitFor(`the state of ${name}`, state, CONSUMER_WAIT);
   if (messages === 0) return;
-  const consumer = await jetstream(connection, { checkAPI: false }).consumers.get(name);
+  const consumers = jetstream(connection, { checkAPI: false }).consumers;
+  // A cluster that has just lost servers may be without a leader for consumers while its stream is well already.
+  const consumer = await waitFor(`a consumer of ${name}`, () => consumers.get(name), CONSUMER_WAIT);
   const reading = await consumer.consume({ max_messages: FETCH_AHEAD });
   const silence = setTimeout(() => reading.stop(), SILENCE_MAX_MS);
   let reached = 0;
