@@ -1,7 +1,7 @@
 import { covers, hasWildcard, isSystemSubject, matches } from '../core/subject.ts';
 import { type Address, collide, isLoopback } from './address.ts';
+import { NATS_LISTEN } from './nats.ts';
 import { type Path, pathText, quote, type Report } from './problems.ts';
-import { NATS_LISTEN } from './schema.ts';
 import { checkSerial } from './serial-checks.ts';
 import { formatSize } from './units.ts';
 import type { Draft, Refused } from './validate.ts';
