@@ -1,6 +1,7 @@
 import type { Log } from '../core/log.ts';
 import { once } from '../core/service.ts';
-import { CommandConsumer, type CommandPorts, type CommandsOptions, type CommandsStatus } from './command-consumer.ts';
+import { CommandConsumer, type CommandsStatus } from './command-consumer.ts';
+import type { CommandPorts, CommandsOptions } from './commands-in-hand.ts';
 
 /** Inbox tokens begin with what they are for; the forwarder's are other letters. */
 export const COMMAND = 'c.';
