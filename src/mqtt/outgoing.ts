@@ -1,6 +1,7 @@
 import type { Receipt } from '../core/router.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
+import { type DeliveryLoss, encodeDelivery } from './delivery-encoder.ts';
 import { pubrel, pubrelUnknown } from './packet-encoder.ts';
 import type { Delivery, DeliveryOwner, SessionStore } from './session-port.ts';
 
@@ -24,17 +25,6 @@ const RETAINED_UNDER_WAY_MAX = 100;
 
 /** A full queue is searched for expired messages this often. */
 const PURGE_MS = 5_000;
-
-const DUP = 0x08;
-const RETAIN = 0x01;
-
-/** Ours and a reason for it in the counters. */
-type Loss =
-  | 'deliveriesQueueFull'
-  | 'deliveriesExpired'
-  | 'deliveriesTooLarge'
-  | 'deliveriesNotKept'
-  | 'deliveriesForbidden';
 
 export class Outgoing implements DeliveryOwner, Receipt {
   readonly id: number;
@@ -243,7 +233,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     this.#bytes -= bytes;
   }
 
-  #lose(why: Loss): void {
+  #lose(why: DeliveryLoss): void {
     this.#context.counters[why]++;
     this.dropped++;
   }
@@ -291,48 +281,22 @@ export class Outgoing implements DeliveryOwner, Receipt {
   }
 
   #send(client: Client, delivery: Delivery, packetIdentifier: number): void {
-    const { content, qos, identifier, retain, expiresMs, sequence } = delivery;
-    const { publishes, clock } = this.#context;
     if (delivery.isReleased) {
       this.#inflight.set(packetIdentifier, delivery);
       client.connection.answer(pubrel(packetIdentifier));
       return;
     }
-    // A right that was taken away while the message waited: what is queued is no way around it.
-    if (sequence <= this.#queuedThrough && client.user?.mayReceive(content.subject) === false) {
+    const { sequence } = delivery;
+    const past = { isSent: sequence <= this.#dupThrough, isQueued: sequence <= this.#queuedThrough };
+    const packet = encodeDelivery(this.#context, client, delivery, packetIdentifier, past);
+    if (typeof packet === 'string') {
       this.#remove(delivery);
-      this.#lose('deliveriesForbidden');
+      this.#lose(packet);
       return;
     }
-    const isSent = sequence <= this.#dupThrough;
-    const leftMs = expiresMs === 0 ? 0 : expiresMs - clock();
-    // [MQTT-3.3.2-5]
-    if (expiresMs > 0 && leftMs <= 0 && !isSent) {
-      this.#remove(delivery);
-      this.#lose('deliveriesExpired');
-      return;
-    }
-    const flags = (qos << 1) | (isSent ? DUP : 0) | (retain ? RETAIN : 0);
-    const remainingS = expiresMs === 0 ? null : Math.max(1, Math.ceil(leftMs / 1000));
-    const alias = client.aliasOf(content.subject);
-    const packet = publishes.encodeWithIdentifier(
-      content,
-      client.version,
-      identifier,
-      flags,
-      packetIdentifier,
-      remainingS,
-      alias,
-    );
-    if (packet === null || packet.length > client.packetBytesMax) {
-      // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-      this.#remove(delivery);
-      this.#lose('deliveriesTooLarge');
-      return;
-    }
+    // Before it is written: a connection that ends over it takes it back.
     this.#inflight.set(packetIdentifier, delivery);
     this.#sentThrough = Math.max(this.#sentThrough, sequence);
-    if (alias < 0) client.setAlias(content.subject);
     client.deliverPacket(packet);
   }
 
