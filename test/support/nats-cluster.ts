@@ -44,7 +44,8 @@ export class NatsCluster {
       const { cluster } = await manager.streams.info(stream);
       const replicas = cluster?.replicas ?? [];
       const followers = replicas.filter(({ current, offline }) => current && !offline);
-      return Boolean(cluster?.leader) && followers.length === this.servers.length - 1;
+      if (cluster?.leader && followers.length === this.servers.length - 1) return true;
+      throw new Error(`leader ${cluster?.leader}, replicas ${JSON.stringify(replicas)}`);
     };
     await waitFor(`${stream} to be well`, isWell, { timeoutMs: READY_TIMEOUT_MS, intervalMs: 100 });
   }
