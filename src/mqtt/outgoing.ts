@@ -1,6 +1,7 @@
 import type { Receipt } from '../core/router.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
+import { DeliveryBacklog } from './delivery-backlog.ts';
 import { type DeliveryLoss, encodeDelivery } from './delivery-encoder.ts';
 import { pubrel, pubrelUnknown } from './packet-encoder.ts';
 import type { Delivery, DeliveryOwner, SessionStore } from './session-port.ts';
@@ -16,10 +17,6 @@ import type { Delivery, DeliveryOwner, SessionStore } from './session-port.ts';
  */
 
 const PACKET_IDENTIFIERS = 65_535;
-/** Next ones of a persistent session that are held in memory; the rest stays on the disk until there is room. */
-const WAITING_MAX = 256;
-/** With fewer, more are read from the disk. */
-const WAITING_LOW = 64;
 /** Retained messages wait for a client until fewer than these are under way, so that they never fill its bounds. */
 const RETAINED_UNDER_WAY_MAX = 100;
 
@@ -32,9 +29,9 @@ export class Outgoing implements DeliveryOwner, Receipt {
   /** Null for a session that ends with its connection. */
   readonly #store: SessionStore | null;
   #client: Client | null = null;
+  readonly #backlog: DeliveryBacklog;
   #receiveMaximum = 0;
   #next = 1;
-  #waiting: Delivery[] = [];
   /** By packet identifier. */
   readonly #inflight = new Map<number, Delivery>();
   /** PUBRECs whose commit is under way. */
@@ -47,13 +44,6 @@ export class Outgoing implements DeliveryOwner, Receipt {
   #dupThrough = 0;
   /** What was queued when the client came: its rules may have changed since. */
   #queuedThrough = 0;
-  /** What is on the disk behind this is not in memory. */
-  #loadedThrough = 0;
-  /** Nothing is on the disk that is not in memory, so new ones need not be read from there. */
-  #isAtEnd = true;
-  #isReading = false;
-  /** Counts connections: a read for an old one is for nobody. */
-  #connection = 0;
   #isPumpDue = false;
   /** Not before this, on the monotonic clock. */
   #purgeAt = 0;
@@ -64,6 +54,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     this.#context = context;
     this.id = id;
     this.#store = store;
+    this.#backlog = new DeliveryBacklog(id, store, () => this.#pump());
   }
 
   get count(): number {
@@ -84,7 +75,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
 
   /** The client would get another message at once. */
   get isReady(): boolean {
-    return this.#client !== null && this.#waiting.length === 0 && this.#inflight.size < this.#receiveMaximum;
+    return this.#client !== null && this.#backlog.isEmpty && this.#inflight.size < this.#receiveMaximum;
   }
 
   /** What the store has; `sentThrough` as it was saved, or the last one where it is not known. */
@@ -97,11 +88,11 @@ export class Outgoing implements DeliveryOwner, Receipt {
 
   /** The disk has lost what was there: only what is in memory is left, and no more is to be read. */
   lostDisk(): void {
-    const left = [...this.#inflight.values(), ...this.#waiting];
+    const left = [...this.#inflight.values(), ...this.#backlog.waiting];
     this.#context.counters.deliveriesNotKept += this.#count - left.length;
     this.#count = left.length;
     this.#bytes = left.reduce((sum, { bytes }) => sum + bytes, 0);
-    this.#isAtEnd = true;
+    this.#backlog.lostDisk();
   }
 
   /** False where a bound forbids it, which is counted. */
@@ -119,7 +110,7 @@ export class Outgoing implements DeliveryOwner, Receipt {
     if (this.#store !== null) {
       this.#store.enqueue(this, delivery);
     } else {
-      this.#waiting.push(delivery);
+      this.#backlog.push(delivery);
       this.#pump();
     }
     return true;
@@ -129,14 +120,8 @@ export class Outgoing implements DeliveryOwner, Receipt {
     if (!kept) {
       this.#uncount(delivery);
       this.#lose('deliveriesNotKept');
-    } else if (this.#client === null) {
-      this.#isAtEnd = false;
-    } else if (this.#isAtEnd && this.#waiting.length < WAITING_MAX) {
-      this.#loadedThrough = delivery.sequence;
-      this.#waiting.push(delivery);
-      this.#pump();
     } else {
-      this.#isAtEnd = false;
+      this.#backlog.committed(delivery);
       this.#pump();
     }
   }
@@ -145,24 +130,19 @@ export class Outgoing implements DeliveryOwner, Receipt {
   attach(client: Client): void {
     this.#client = client;
     this.#receiveMaximum = client.receiveMaximum;
-    this.#connection++;
     this.#dupThrough = this.#sentThrough;
     this.#queuedThrough = this.#next - 1;
-    this.#loadedThrough = 0;
-    this.#isReading = false;
-    this.#isAtEnd = this.#count === 0;
+    this.#backlog.open(this.#count === 0);
     this.#pump();
   }
 
   /** The client has gone. Returns what another member of a shared subscription may get in its place. */
   detach(): Delivery[] {
-    const orphans = [...this.#inflight.values(), ...this.#waiting].filter(
+    const orphans = [...this.#inflight.values(), ...this.#backlog.close()].filter(
       // [MQTT-4.8.2-5]: a QoS 2 message that was sent is for nobody else.
       ({ share, qos, sequence }) => share !== '' && (qos === 1 || sequence > this.#sentThrough),
     );
     this.#client = null;
-    this.#connection++;
-    this.#waiting = [];
     this.#inflight.clear();
     this.#releasing.clear();
     this.#whenRoom = null;
@@ -251,19 +231,19 @@ export class Outgoing implements DeliveryOwner, Receipt {
   #pump(): void {
     const client = this.#client;
     if (client === null) return;
-    while (this.#waiting.length > 0 && this.#inflight.size < this.#receiveMaximum) {
+    for (let delivery = this.#backlog.next; delivery !== undefined; delivery = this.#backlog.next) {
+      if (this.#inflight.size >= this.#receiveMaximum) break;
       if (client.connection.waitingBytes >= client.outboundBytesMax / 2) {
         this.#pumpLater(client);
         break;
       }
-      const delivery = this.#waiting[0] as Delivery;
       const packetIdentifier = ((delivery.sequence - 1) % PACKET_IDENTIFIERS) + 1;
       // All others have come round while the client keeps this one.
       if (this.#inflight.has(packetIdentifier)) break;
-      this.#waiting.shift();
+      this.#backlog.take();
       this.#send(client, delivery, packetIdentifier);
     }
-    if (!this.#isAtEnd && !this.#isReading && this.#waiting.length < WAITING_LOW) this.#read();
+    this.#backlog.refill();
     if (this.#whenRoom !== null && this.hasRoomForRetained) {
       const done = this.#whenRoom;
       this.#whenRoom = null;
@@ -308,11 +288,11 @@ export class Outgoing implements DeliveryOwner, Receipt {
     const now = performance.now();
     if (this.#store === null || now < this.#purgeAt) return;
     this.#purgeAt = now + PURGE_MS;
-    const connection = this.#connection;
+    const life = this.#backlog.life;
     for (let after = this.#sentThrough, isEnd = false; !isEnd; ) {
       const page = await this.#store.read(this.id, after);
       // The client is back: it looks for itself.
-      if (connection !== this.#connection) return;
+      if (life !== this.#backlog.life) return;
       const nowMs = this.#context.clock();
       for (const delivery of page.deliveries) {
         if (delivery.expiresMs === 0 || delivery.expiresMs > nowMs) continue;
@@ -322,18 +302,5 @@ export class Outgoing implements DeliveryOwner, Receipt {
       after = page.through;
       isEnd = page.isEnd;
     }
-  }
-
-  #read(): void {
-    const connection = this.#connection;
-    this.#isReading = true;
-    void this.#store?.read(this.id, this.#loadedThrough).then(({ deliveries, through, isEnd }) => {
-      if (connection !== this.#connection) return;
-      this.#isReading = false;
-      this.#isAtEnd = isEnd;
-      for (const delivery of deliveries) this.#waiting.push(delivery);
-      this.#loadedThrough = through;
-      this.#pump();
-    });
   }
 }
