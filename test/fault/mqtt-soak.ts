@@ -74,7 +74,10 @@ async function main(): Promise<number> {
   const sample = (): void => void samples.push([minute(), readUsage(box.pid).residentMiB * 1024]);
   sample();
   const sampling = setInterval(sample, SAMPLE_MS);
-  const talking = setInterval(() => console.log(`soak: minute ${minute().toFixed(0)}: ${fleet.line()}`), 60_000);
+  const talking = setInterval(() => {
+    const memory = `${((samples.at(-1)?.[1] ?? 0) / 1024).toFixed(1)} MiB`;
+    console.log(`soak: minute ${minute().toFixed(0)}: ${fleet.line()}, ${memory}`);
+  }, 60_000);
   fleet.publish();
   await waitFor('the end of the time', () => minute() >= minutes || !box.running, {
     timeoutMs: (minutes + 1) * 60_000,
