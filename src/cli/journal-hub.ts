@@ -45,7 +45,9 @@ export async function audit(options: JournalOptions): Promise<number> {
     progress.end();
     await session.stop();
   }
-  const clean = lanes.every(({ missingCount, duplicates, outOfOrder }) => missingCount + duplicates + outOfOrder === 0);
+  const clean = lanes.every(
+    (lane) => lane.missingCount + lane.duplicates + lane.outOfOrder === 0 && lane.watermark <= lane.produced,
+  );
   print(options.json, { epoch: known.epoch, clean, lanes }, () =>
     [...lanes.flatMap(textOf), clean ? 'The difference is empty.' : 'There is a difference.'].join('\n'),
   );
@@ -60,10 +62,12 @@ function producedOf(lane: Known['lanes'][number], config: Config, ledgerSubject:
 }
 
 function textOf(lane: LaneAudit): string[] {
-  const { produced, received, declared, waiting, refused, duplicates, outOfOrder, unprovable } = lane;
+  const { produced, received, declared, waiting, refused, duplicates, outOfOrder, unprovable, watermark } = lane;
   const more = [
     refused > 0 ? `${refused} refused before they got a number` : '',
     unprovable > 0 ? `${unprovable} older than what the stream keeps` : '',
+    // A store that was put back to an earlier copy gives numbers out that the hub has already.
+    watermark > produced ? `THE HUB HAS THE LANE UP TO ${watermark}: numbers are given out twice` : '',
     duplicates > 0 ? `${duplicates} TWICE` : '',
     outOfOrder > 0 ? `${outOfOrder} OUT OF ORDER` : '',
     lane.missingCount > 0

@@ -28,6 +28,8 @@ const hubStream = field.map({
   duplicate_window: v.optional(field.duration('100ms', '1d'), '2m'),
   /** The hub's sync_interval is "always", which can't be seen from the box. */
   sync_always: v.optional(field.yesOrNo(), false),
+  /** Lanes go up in atomic batches (hub 2.12 or newer; older ones ignore it): one sync of the hub for up to 999 records. */
+  atomic: v.optional(field.yesOrNo(), false),
 });
 
 /** Commands that wait at the hub while the box is away. */
@@ -147,6 +149,7 @@ export function toUpstream(file: v.InferOutput<typeof upstream>, gateway: string
       full: stream.full,
       duplicateWindowMs: stream.duplicate_window,
       syncAlways: stream.sync_always,
+      atomic: stream.atomic,
     })),
     commands: file.commands.map((entry) => ({
       stream: entry.stream,

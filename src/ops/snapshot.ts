@@ -105,7 +105,7 @@ export interface LaneFacts {
   subjects: string[];
   priority: number;
   /** How the lane syncs exactly once. */
-  procedure: 'own-stream' | 'read-back';
+  procedure: 'own-stream' | 'atomic-batch' | 'read-back';
   state: LaneState;
   /** Why it is blocked or paused. */
   reason: Failure | null;

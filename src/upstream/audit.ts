@@ -4,6 +4,7 @@ import { Ranges } from '../core/ranges.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
 import type { Hub } from './ports.ts';
 import { type Inbox, readFrom } from './read-back.ts';
+import { WATERMARK } from './watermark.ts';
 
 /**
  * The proof that nothing disappeared in silence. Per lane: what the box numbered is at the hub, or declared lost, or still
@@ -47,6 +48,8 @@ export interface LaneAudit {
   missingCount: number;
   duplicates: number;
   outOfOrder: number;
+  /** Where batches are committed: up to which record the hub says to have the lane; 0 where it says nothing. */
+  watermark: number;
   /** Not looked for: the stream begins behind them, because its limits or somebody removed what was before. */
   unprovable: number;
 }
@@ -62,6 +65,7 @@ interface Tally {
   duplicates: number;
   outOfOrder: number;
   newest: number;
+  watermark: number;
 }
 
 export class Audit {
@@ -119,20 +123,28 @@ export class Audit {
     return there;
   }
 
-  /** `<gateway>.<epoch>.<lane>.<sequence>` */
   #take(headers: Buffer): void {
-    const id = headerValue(headers, 'Petiole-Id') ?? '';
-    const [, epoch, lane, digits] = id.split('.');
-    const sequence = Number(digits);
-    if (epoch !== this.#epoch || lane === undefined || !Number.isSafeInteger(sequence)) return;
+    const id = recordId(headerValue(headers, 'Petiole-Id'));
+    if (id?.epoch === this.#epoch) {
+      const tally = this.#tallyOf(id.lane);
+      if (!tally.received.add(id.sequence)) tally.duplicates++;
+      else if (id.sequence < tally.newest) tally.outOfOrder++;
+      else tally.newest = id.sequence;
+      return;
+    }
+    const mark = recordId(headerValue(headers, WATERMARK));
+    if (mark?.epoch !== this.#epoch) return;
+    const tally = this.#tallyOf(mark.lane);
+    tally.watermark = Math.max(tally.watermark, mark.sequence);
+  }
+
+  #tallyOf(lane: string): Tally {
     let tally = this.#tallies.get(lane);
     if (!tally) {
-      tally = { received: new Ranges(), duplicates: 0, outOfOrder: 0, newest: 0 };
+      tally = { received: new Ranges(), duplicates: 0, outOfOrder: 0, newest: 0, watermark: 0 };
       this.#tallies.set(lane, tally);
     }
-    if (!tally.received.add(sequence)) tally.duplicates++;
-    else if (sequence < tally.newest) tally.outOfOrder++;
-    else tally.newest = sequence;
+    return tally;
   }
 
   async #declaredAtHub(subject: string): Promise<Declared[]> {
@@ -183,9 +195,19 @@ export class Audit {
       missingCount: sizeOf(gaps),
       duplicates: tally?.duplicates ?? 0,
       outOfOrder: tally?.outOfOrder ?? 0,
+      watermark: tally?.watermark ?? 0,
       unprovable: sizeOf(old),
     };
   }
+}
+
+/** `<gateway>.<epoch>.<lane>.<sequence>`; null where it is none. */
+function recordId(id: string | null): { epoch: string; lane: string; sequence: number } | null {
+  const [, epoch, lane, digits] = id?.split('.') ?? [];
+  const sequence = Number(digits);
+  return epoch === undefined || lane === undefined || !Number.isSafeInteger(sequence)
+    ? null
+    : { epoch, lane, sequence };
 }
 
 /** Null where the message is no ledger row. */

@@ -4,6 +4,7 @@ import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
 import type { Hub, Position, Records } from './ports.ts';
 import { type Inbox, readBack } from './read-back.ts';
+import { readWatermark, type Watermark } from './watermark.ts';
 
 /**
  * What a lane has in doubt: records that were sent and whose answer never came. `null` means that nobody knows (the box
@@ -14,6 +15,10 @@ export type Doubt = ReadonlySet<number> | null;
 export interface Reconciled {
   /** Records behind the cursor that the hub has. */
   stored: Set<number>;
+  /** The hub has everything up to here, by the lane's watermark; 0 where that is not known. */
+  upTo: number;
+  /** The watermarks that were read, by stream. */
+  watermarks: Map<string, Watermark>;
   /** The next so many records are at the hub, although they can't all be read back (a work queue was emptied). */
   skip: number;
   /** The streams that the lane has written to, as they are now: nothing of the lane but `stored` and `skip` is in doubt. */
@@ -39,6 +44,8 @@ export interface ReconcileLane {
   idEnd: string;
   /** Stream → sequence of the last record of the lane that it acknowledged in this run. */
   proofs: Map<string, number>;
+  /** Subject of the lane's watermark at the hub; null where the stream takes no batches from it. */
+  watermarkIn(stream: StreamInfo): string | null;
   /** The lane's subjects, to read back less where they are few. */
   filters: readonly string[];
 }
@@ -52,13 +59,23 @@ const SETTLE_LOOKS_MAX = 4;
  * the lane writes to: what lies behind its position is read back, and the ids found there are the truth. It does not
  * depend on how long the link was down, nor on the hub's duplicate window.
  *
+ * Where batches are committed with a watermark, that tells at once: see `Watermark`.
+ *
  * Everything in flight must have been answered or given up before: what arrives later would be missed here.
  */
 export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doubt: Doubt): Promise<Reconciled> {
   const { records } = parts;
-  const result: Reconciled = { stored: new Set(), skip: 0, streams: [], missing: false, alarms: [] };
+  const result: Reconciled = {
+    stored: new Set(),
+    upTo: 0,
+    watermarks: new Map(),
+    skip: 0,
+    streams: [],
+    missing: false,
+    alarms: [],
+  };
   const infos = new Map<string, StreamInfo>();
-  const isRewound = await goBack(parts, lane, infos, doubt === null || doubt.size > 0, result.alarms);
+  const isRewound = await goBack(parts, lane, infos, doubt === null || doubt.size > 0, result);
   const { cursor, positions } = records.resume(lane.index);
   for (const position of positions) {
     const info = infos.get(position.stream);
@@ -71,7 +88,14 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     const after = anew ? 0 : Math.min(position.sequence, info.lastSequence);
     // Sequence numbers of the old stream mean nothing in the new one: from its beginning.
     if (anew) await records.place(lane.index, { stream: info.name, created: info.created, sequence: 0 });
-    if (doubt === null || doubt.size > 0 || isRewound || (own && info.lastSequence > after)) {
+    const watermark = result.watermarks.get(info.name);
+    // Nothing of the lane is in the stream behind its watermark, and what the lane has is in no other stream.
+    const tells = !anew && positions.length === 1 && watermark !== undefined && watermark.last > 0;
+    const isTold = tells && position.sequence <= watermark.sequence;
+    if (isTold) result.upTo = watermark.last;
+    const isOpen = (doubt?.size ?? 0) > 0 || isRewound || (own && info.lastSequence > after);
+    // While the box was down, records of it may have been carried to the hub another way, past the watermark.
+    if (doubt === null || (isOpen && !isTold)) {
       const identity = { idEnd: lane.idEnd, cursor };
       const { found, ours, foreign } = await readBack(parts, info, after, identity, own ? [] : lane.filters);
       for (const sequence of found) result.stored.add(sequence);
@@ -96,7 +120,7 @@ async function goBack(
   lane: ReconcileLane,
   infos: Map<string, StreamInfo>,
   isInDoubt: boolean,
-  alarms: GatewayError[],
+  { watermarks, alarms }: Pick<Reconciled, 'watermarks' | 'alarms'>,
 ): Promise<boolean> {
   let isRewound = false;
   for (const position of records.resume(lane.index).positions) {
@@ -107,10 +131,16 @@ async function goBack(
     infos.set(position.stream, info);
     const { name: stream, created, lastSequence } = info;
     const isAnew = created !== position.created;
-    const isReplaced = !isAnew && lastSequence >= position.sequence && (await isTaken(jetStream, lane, info));
+    const subject = lane.watermarkIn(info);
+    const watermark = subject === null ? null : await readWatermark(jetStream, stream, subject, lane.idEnd);
+    if (watermark) watermarks.set(stream, watermark);
+    // The lane's own, and older than what the stream has acknowledged since.
+    const isOlder = watermark !== null && watermark.last > 0 && watermark.sequence < position.sequence;
+    const isReplaced =
+      !isAnew && lastSequence >= position.sequence && (isOlder || (await isTaken(jetStream, lane, info)));
     if (!isAnew && !isReplaced && lastSequence >= position.sequence) continue;
     const before = records.resume(lane.index).cursor;
-    const has = isAnew || isReplaced ? 0 : lastSequence;
+    const has = isOlder ? watermark.sequence : isAnew || isReplaced ? 0 : lastSequence;
     const wentBack = await records.rewind(lane.index, { stream, created, has, lastSequence });
     isRewound ||= wentBack;
     lane.proofs.delete(stream);

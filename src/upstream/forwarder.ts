@@ -3,7 +3,13 @@ import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
 import { Drain } from './drain.ts';
 import { DrainHold, type HoldStatus, type HoursOptions } from './drain-hold.ts';
-import { LaneForwarder, type LaneForwarderOptions, type LaneForwarderParts, type LaneState } from './lane-forwarder.ts';
+import {
+  LaneForwarder,
+  type LaneForwarderOptions,
+  type LaneForwarderParts,
+  type LaneState,
+  type Procedure,
+} from './lane-forwarder.ts';
 import { Pace } from './pace.ts';
 import type { Hub, Records } from './ports.ts';
 import { readPubAck } from './puback.ts';
@@ -34,7 +40,7 @@ export interface ForwarderOptions {
 
 export interface LaneUpStatus {
   name: string;
-  procedure: 'own-stream' | 'read-back';
+  procedure: Procedure;
   state: LaneState;
   reason: GatewayError | null;
   inFlight: number;
@@ -164,7 +170,7 @@ export class Forwarder implements Service {
   status(): LaneUpStatus[] {
     return this.#lanes.map((lane) => ({
       name: lane.options.name,
-      procedure: lane.options.stream?.own ? 'own-stream' : 'read-back',
+      procedure: lane.procedure,
       ...lane.status(),
       ...lane.counters,
     }));

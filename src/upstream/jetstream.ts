@@ -10,6 +10,10 @@ export interface StreamInfo {
   subjects: readonly string[];
   firstSequence: number;
   lastSequence: number;
+  /** Headers and payload of a message at the most; Infinity where the stream has no bound of its own. */
+  messageBytesMax: number;
+  /** Whether a batch may be committed as one, and what its watermark may ask for; null where it may not. */
+  atomic: { rollup: boolean; ttl: boolean } | null;
   /** The server that leads a stream of several replicas; absent for one that has a single replica. */
   leader?: string;
 }
@@ -40,6 +44,8 @@ export class JetStream {
       subjects: Array.isArray(config.subjects) ? config.subjects.map(String) : [],
       firstSequence: Number(state.first_seq ?? 0),
       lastSequence: Number(state.last_seq ?? 0),
+      messageBytesMax: Number(config.max_msg_size) > 0 ? Number(config.max_msg_size) : Infinity,
+      atomic: atomicOf(config),
       ...(Number(config.num_replicas ?? 1) > 1 ? { leader: String(fieldsOf(answer.body.cluster).leader ?? '') } : {}),
     };
   }
@@ -91,6 +97,12 @@ export function fieldsOf(value: unknown): Fields {
 }
 
 const STREAM_NOT_FOUND = 10059;
+
+/** `allow_atomic` came with 2.12; where messages are consumed away, a watermark would be too. */
+function atomicOf({ allow_atomic, retention, allow_rollup_hdrs, allow_msg_ttl }: Fields): StreamInfo['atomic'] {
+  if (allow_atomic !== true || retention !== 'limits') return null;
+  return { rollup: allow_rollup_hdrs === true, ttl: allow_msg_ttl === true };
+}
 
 function readAnswer(call: string, payload: Buffer): ApiAnswer {
   let body: Fields;

@@ -2,11 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Stamp } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { type Doubt, reconcile } from './doubt.ts';
+import { BatchPass } from './batch-pass.ts';
 import type { Drain, Sender } from './drain.ts';
 import type { DrainHold } from './drain-hold.ts';
+import { identityOf, isForeign } from './identity.ts';
 import { JetStream } from './jetstream.ts';
-import { type Known, Pass, type PassLane } from './pass.ts';
+import { Opening } from './opening.ts';
+import { Pass, type PassLane } from './pass.ts';
 import type { Hub, LossReason, Records } from './ports.ts';
 import type { PubAck } from './puback.ts';
 import type { Inbox } from './read-back.ts';
@@ -23,6 +25,9 @@ import { UploadHeaders } from './upload-headers.ts';
  *          └────────── link down ───────────┘
  */
 export type LaneState = 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked' | 'paused';
+
+/** How the lane is kept exact, by what its stream allows. */
+export type Procedure = 'own-stream' | 'atomic-batch' | 'read-back';
 
 export interface LaneForwarderOptions {
   readonly index: number;
@@ -67,11 +72,12 @@ export class LaneForwarder implements Sender {
   #state: LaneState = 'waiting-for-link';
   #reason: GatewayError | null = null;
   #session: AbortController | null = null;
-  #pass: Pass | null = null;
+  #pass: Pass | BatchPass | null = null;
+  readonly #opening: Opening;
+  procedure: Procedure;
+  /** Records until a lane that has nothing in doubt any more may go over to batches; 0: it may not, or has. */
+  #untilBatches = 0;
   #passes = 0;
-  /** From one pass to the next, over links that come and go. */
-  #doubt: Doubt = null;
-  #stored: Set<number> = new Set();
   #wake: (() => void) | null = null;
   #finished = false;
   readonly counters = { acknowledged: 0, duplicates: 0, resent: 0, oversize: 0 };
@@ -83,6 +89,9 @@ export class LaneForwarder implements Sender {
     this.#parts = parts;
     this.#log = log;
     const { index, name, gateway, stream, window, ackTimeoutMs, historicalAfterMs, isLate = false } = options;
+    const jetStream = new JetStream(parts.hub);
+    const own = stream?.own ?? false;
+    this.procedure = own ? 'own-stream' : 'read-back';
     this.#lane = {
       ...parts,
       sender: this,
@@ -90,8 +99,8 @@ export class LaneForwarder implements Sender {
       isForeign: isForeign(name),
       window,
       ackTimeoutMs,
-      own: stream?.own ?? false,
-      jetStream: new JetStream(parts.hub),
+      own,
+      jetStream,
       proofs: new Map(),
       routes: new Routes(stream?.name ?? null, (subject) => parts.hub.nameAtHub(subject)),
       source: new RecordSource(parts.records, index, {
@@ -103,10 +112,15 @@ export class LaneForwarder implements Sender {
         isLate ? 0 : historicalAfterMs,
         (sequence, receivedAtMs) => parts.stamp?.(name, sequence, receivedAtMs) ?? null,
       ),
-      acknowledged: (duplicate) => this.#acknowledged(duplicate),
-      idle: () => this.#goesWell('idle'),
+      acknowledged: (count, duplicate) => this.#acknowledged(count, duplicate),
+      idle: () => this.#idle(),
+      batchesRefused: (why, hint) => {
+        log.warn({ lane: name, hint }, `lane goes up without atomic batches: ${why}`);
+        this.#opening.batchesRefused();
+      },
       lose: (first, last, reason, detail) => this.#lose(first, last, reason, detail),
     };
+    this.#opening = new Opening(options, this.#lane, parts.inbox);
   }
 
   /** Lower goes first: by priority, and the late part of a lane behind the lane. */
@@ -139,6 +153,7 @@ export class LaneForwarder implements Sender {
       return;
     }
     this.#session = new AbortController();
+    this.#opening.linkUp();
     void this.#run(this.#session.signal);
   }
 
@@ -153,8 +168,7 @@ export class LaneForwarder implements Sender {
 
   /** While the link is down: the journal's store is another one, so nothing is known of what it had in flight. */
   renew(): void {
-    this.#doubt = null;
-    this.#stored = new Set();
+    this.#opening.renew();
     this.#lane.headers.identify(identityOf(this.options.gateway, this.#parts.records.epoch, this.options.name));
   }
 
@@ -206,8 +220,13 @@ export class LaneForwarder implements Sender {
   async #onePass(signal: AbortSignal): Promise<GatewayError> {
     try {
       if (this.#state !== 'blocked') this.#state = 'reconciling';
-      const known = await this.#reconcile(signal);
-      this.#pass = new Pass(this.#lane, this.#nextReply(), known);
+      const { known, batches, untilBatches, resent, alarms } = await this.#opening.reconcile(() => this.#ended(signal));
+      for (const { message, hint } of alarms) this.#log.error({ lane: this.options.name, hint }, message);
+      this.counters.resent += resent;
+      this.#untilBatches = untilBatches;
+      const reply = this.#nextReply();
+      this.#pass = batches ? new BatchPass(this.#lane, batches, reply, known) : new Pass(this.#lane, reply, known);
+      if (!this.#lane.own) this.procedure = batches ? 'atomic-batch' : 'read-back';
       if (this.#state !== 'blocked') this.#state = 'sending';
       return await this.#pass.run();
     } catch (error) {
@@ -216,52 +235,21 @@ export class LaneForwarder implements Sender {
     }
   }
 
-  #nextReply(): string {
-    return `${this.#parts.ackPrefix}.${this.options.index}.${++this.#passes}`;
-  }
-
-  async #reconcile(signal: AbortSignal): Promise<Known> {
-    const { hub, records, inbox } = this.#parts;
-    const { index, name, subjects, stream } = this.options;
-    const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects.map((one) => hub.nameAtHub(one)) : [];
-    const own = stream?.own ? stream.name : null;
-    const identity = identityOf('', records.epoch, name);
-    const lane = { index, own, proofs: this.#lane.proofs, idEnd: `${identity.slice(identity.indexOf('.'))}.`, filters };
-    // Records of another box may have come, or still come, another way: nobody here knows which.
-    const doubt = isForeign(name) ? null : this.#doubt;
-    const found = await reconcile({ ...this.#lane, inbox }, lane, doubt);
+  /** Throws where no pass may begin any more. */
+  #ended(signal: AbortSignal): void {
     if (signal.aborted) throw new GatewayError('not_connected', 'the link fell');
     if (this.#finished) throw new GatewayError('stopping', 'the box is stopping');
-    for (const { message, hint } of found.alarms) this.#log.error({ lane: name, hint }, message);
-    const { skip, streams, missing } = found;
-    this.#lane.routes.clear();
-    for (const info of streams) this.#lane.routes.learn(info);
-    const { cursor } = records.resume(index);
-    let end = cursor;
-    const stored = new Set<number>();
-    for (const sequence of [...this.#stored, ...found.stored]) {
-      if (sequence > cursor) stored.add(sequence);
-      if (sequence > end) end = sequence;
-    }
-    this.#stored = stored;
-    if (!missing) {
-      for (const sequence of this.#doubt ?? []) if (!stored.has(sequence)) this.counters.resent++;
-      this.#doubt = new Set();
-      // Which records the hub has is known now, unless they are only counted; the others may be evicted again.
-      if (skip === 0) records.release(index, end);
-    }
-    this.#lane.source.begin(cursor);
-    return { stored, skip, streams };
+  }
+
+  #nextReply(): string {
+    return `${this.#parts.ackPrefix}.${this.options.index}.${++this.#passes}`;
   }
 
   /** What the pass leaves behind goes into the next reconciliation. */
   #endPass(): void {
     if (!this.#pass) return;
-    const { stored, doubt } = this.#pass.leftover();
+    this.#opening.leave(this.#pass.leftover());
     this.#pass = null;
-    this.#stored = stored;
-    // What was in doubt before is still so where its stream was missing.
-    if (this.#doubt) this.#doubt = new Set([...this.#doubt, ...doubt]);
     this.#lane.source.end();
   }
 
@@ -282,11 +270,22 @@ export class LaneForwarder implements Sender {
     this.#wake = null;
   }
 
-  #acknowledged(duplicate: boolean): void {
-    this.counters.acknowledged++;
+  #acknowledged(count: number, duplicate: boolean): void {
+    this.counters.acknowledged += count;
     if (duplicate) this.counters.duplicates++;
     this.lastPubAckMs = Date.now();
     this.#goesWell('sending');
+    if (this.#untilBatches > 0 && --this.#untilBatches === 0) this.#goOverToBatches();
+  }
+
+  #idle(): void {
+    this.#goesWell('idle');
+    if (this.#untilBatches > 0) this.#goOverToBatches();
+  }
+
+  #goOverToBatches(): void {
+    this.#untilBatches = 0;
+    this.#pass?.disturb(new GatewayError('hub_error', 'the stream takes batches'));
   }
 
   #goesWell(state: 'sending' | 'idle'): void {
@@ -302,14 +301,4 @@ export class LaneForwarder implements Sender {
     this.#log.error({ lane: name, first, last }, `records will not reach the hub: ${detail}`);
     this.#parts.records.lose({ lane: index, reason, count, first, last, detail });
   }
-}
-
-/** A lane of another box, whose records were carried here, has that box's identity as its name. */
-function isForeign(name: string): boolean {
-  return name.startsWith('@');
-}
-
-/** `<gateway>.<epoch>.<lane>`: what the ids of a lane's records begin with. */
-function identityOf(gateway: string, epoch: string, name: string): string {
-  return isForeign(name) ? name.slice(1) : `${gateway}.${epoch}.${name}`;
 }

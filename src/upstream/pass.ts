@@ -1,18 +1,18 @@
 import { GatewayError } from '../core/errors.ts';
-import { isSubject } from '../core/subject.ts';
 import type { Drain, Sender } from './drain.ts';
 import { InFlight, type Sent } from './in-flight.ts';
 import type { JetStream, StreamInfo } from './jetstream.ts';
 import type { Hub, LossReason, Records, UpRecord } from './ports.ts';
-import { meaningOf, type PubAck } from './puback.ts';
+import type { PubAck } from './puback.ts';
 import type { RecordSource } from './record-source.ts';
+import { linkRefusal, streamRefusal } from './refusals.ts';
 import type { Routes } from './routes.ts';
 import { StoredRecords } from './stored-records.ts';
 import { type StreamEnd, StreamEnds } from './stream-ends.ts';
 import type { UploadHeaders } from './upload-headers.ts';
 
 /** Payload bytes in flight at the most: what a slow link takes minutes for need not be sent again. */
-const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
+export const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What stays the same from pass to pass of a lane. */
 export interface PassLane {
@@ -33,8 +33,11 @@ export interface PassLane {
   /** As what the lane joined it. */
   readonly sender: Sender;
   served(subject: string): readonly string[];
-  acknowledged(duplicate: boolean): void;
+  /** The hub has so many more records. */
+  acknowledged(count: number, duplicate: boolean): void;
   idle(): void;
+  /** This hub does not let the lane commit batches: for some time it goes on without them. */
+  batchesRefused(why: string, hint: string): void;
   /** Records that the hub will never take. */
   lose(first: number, last: number, reason: LossReason, detail: string): void;
 }
@@ -43,6 +46,8 @@ export interface PassLane {
 export interface Known {
   /** These are at the hub. */
   readonly stored: Set<number>;
+  /** So is everything up to here, by the lane's watermark; 0 where there is none. */
+  readonly upTo: number;
   /** So are the next so many records. */
   readonly skip: number;
   /** Streams in which nothing of the lane is, besides these. */
@@ -69,10 +74,10 @@ export class Pass {
   #settled: number[] = [];
   #saving = false;
 
-  constructor(lane: PassLane, reply: string, { stored, skip, streams }: Known) {
+  constructor(lane: PassLane, reply: string, { stored, upTo, skip, streams }: Known) {
     this.#lane = lane;
     this.#reply = reply;
-    this.#stored = new StoredRecords(stored, skip);
+    this.#stored = new StoredRecords(stored, upTo, skip);
     this.#ends = new StreamEnds(lane, streams);
   }
 
@@ -156,49 +161,23 @@ export class Pass {
     const reply = `${this.#reply}.${this.#inFlight.next}`;
     const { sequence, subject, payload } = record;
     const result = hub.forward(subject, reply, block, payload, served(subject));
-    switch (result) {
-      case 'sent': {
-        end.predicted++;
-        source.take();
-        const bytes = payload.length + block.length;
-        this.#inFlight.push({
-          sequence,
-          stream,
-          predicted: own ? end.predicted : 0,
-          bytes,
-          sentAtMs: performance.now(),
-        });
-        return true;
-      }
-      case 'too-large':
-        this.#lose(
-          record,
-          'oversize',
-          `larger than the hub takes: headers ${block.length}, payload ${payload.length} bytes`,
-        );
-        return true;
-      case 'no-interest':
-        this.disturb(
-          new GatewayError('no_stream', `the hub has withdrawn its interest in ${hub.nameAtHub(subject)}`, {
-            hint: 'the stream has no leader, or the hub is shutting down; it goes on by itself',
-          }),
-        );
-        return false;
-      case 'forbidden':
-        if (!isSubject(subject)) {
-          this.#lose(record, 'undecodable', 'not a legal NATS subject');
-          return true;
-        }
-        this.disturb(
-          new GatewayError('permission_denied', `the hub does not let this box publish to ${hub.nameAtHub(subject)}`, {
-            hint: `allow publish on ${hub.nameAtHub(subject)} for the user of this box at the hub (or take it out of upstream.deny_exports)`,
-          }),
-        );
-        return false;
-      case 'full':
-      case 'not-connected':
-        return false;
+    if (result === 'sent') {
+      end.predicted++;
+      source.take();
+      const bytes = payload.length + block.length;
+      const predicted = own ? end.predicted : 0;
+      this.#inFlight.push({ sequence, stream, predicted, bytes, sentAtMs: performance.now() });
+      return true;
     }
+    const refusal = linkRefusal(result, hub, record, block.length);
+    if (refusal === 'wait') return false;
+    if ('trouble' in refusal) {
+      this.disturb(refusal.trouble);
+      return false;
+    }
+    this.#lane.lose(sequence, sequence, refusal.loss, refusal.detail);
+    this.#passOver(sequence);
+    return true;
   }
 
   /** The record needs no sending, but the cursor passes it in its turn. */
@@ -206,11 +185,6 @@ export class Pass {
     this.#lane.source.take();
     this.#inFlight.pass(sequence);
     this.#settle();
-  }
-
-  #lose({ sequence }: UpRecord, reason: LossReason, detail: string): void {
-    this.#lane.lose(sequence, sequence, reason, detail);
-    this.#passOver(sequence);
   }
 
   /** The source can't read these; they lie behind all that it gave so far. */
@@ -256,7 +230,7 @@ export class Pass {
       this.disturb(new GatewayError('hub_error', `stream ${stream} acknowledged a record without a sequence`));
       return;
     }
-    this.#lane.acknowledged(duplicate);
+    this.#lane.acknowledged(1, duplicate);
     this.#inFlight.answer(sent, duplicate ? 0 : sequence);
     if (stream !== sent.stream) {
       this.disturb(new GatewayError('hub_error', `stream ${stream} took what was meant for ${sent.stream}`));
@@ -272,31 +246,16 @@ export class Pass {
     this.schedule();
   }
 
-  #refused(sent: Sent, { errorCode, description }: NonNullable<PubAck['error']>): void {
-    const what = `stream ${sent.stream} refuses a record: ${description} (${errorCode})`;
-    switch (meaningOf(errorCode)) {
-      case 'never':
-        this.#lane.lose(sent.sequence, sent.sequence, 'oversize', what);
-        this.#inFlight.answer(sent, 0);
-        // What was predicted for the records behind it is wrong now.
-        if (this.#lane.own) this.disturb(new GatewayError('hub_error', what));
-        return;
-      case 'doubt':
-        this.#inFlight.refuse(sent);
-        this.disturb(new GatewayError('hub_error', what));
-        return;
-      case 'busy':
-        this.#inFlight.refuse(sent);
-        this.disturb(
-          new GatewayError('stream_refused', what, {
-            hint: 'make room in the stream at the hub (its limits, or its storage); it goes on by itself',
-          }),
-        );
-        return;
-      case 'unclear':
-        this.#inFlight.giveUp(sent);
-        this.disturb(new GatewayError('stream_refused', what));
-    }
+  #refused(sent: Sent, error: NonNullable<PubAck['error']>): void {
+    const { meaning, reason } = streamRefusal(sent.stream, error);
+    if (meaning === 'never') {
+      this.#lane.lose(sent.sequence, sent.sequence, 'oversize', reason.message);
+      this.#inFlight.answer(sent, 0);
+      // What was predicted for the records behind it is wrong now.
+      if (!this.#lane.own) return;
+    } else if (meaning === 'unclear') this.#inFlight.giveUp(sent);
+    else this.#inFlight.refuse(sent);
+    this.disturb(reason);
   }
 
   /** Moves the cursor over what is settled; the journal hears of it once per turn. */

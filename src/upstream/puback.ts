@@ -3,6 +3,8 @@ export interface PubAck {
   stream: string;
   sequence: number;
   duplicate: boolean;
+  /** Messages of the atomic batch that this commits; 0 where it answers a single message. */
+  batched: number;
   error: { code: number; errorCode: number; description: string } | null;
 }
 
@@ -15,10 +17,11 @@ export function readPubAck(payload: Buffer): PubAck | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { stream, seq, duplicate, error } = value as {
+  const { stream, seq, duplicate, count, error } = value as {
     stream?: unknown;
     seq?: unknown;
     duplicate?: unknown;
+    count?: unknown;
     error?: unknown;
   };
   if (typeof error === 'object' && error !== null) {
@@ -29,11 +32,13 @@ export function readPubAck(payload: Buffer): PubAck | null {
       stream: typeof stream === 'string' ? stream : '',
       sequence: 0,
       duplicate: false,
+      batched: 0,
       error: { code: Number(code ?? 0), errorCode: err_code, description: String(description ?? '') },
     };
   }
   if (typeof stream !== 'string' || typeof seq !== 'number') return null;
-  return { stream, sequence: seq, duplicate: duplicate === true, error: null };
+  const batched = typeof count === 'number' ? count : 0;
+  return { stream, sequence: seq, duplicate: duplicate === true, batched, error: null };
 }
 
 /**
@@ -46,6 +51,10 @@ export function meaningOf(errorCode: number): 'doubt' | 'busy' | 'never' | 'uncl
     case 10071: // wrong last sequence
     case 10164: // the same, while another write is under way
     case 10060: // expected stream does not match: the subject went to another stream
+    case 10111: // rollup not permitted: the stream was changed
+    case 10174: // no atomic batches: the same
+    case 10176: // a batch with a gap: one of its messages was refused, or too many batches are open
+    case 10199: // a batch of too many messages
       return 'doubt';
     case 10054: // message larger than the stream allows
       return 'never';

@@ -2,6 +2,7 @@ import { GatewayError } from '../core/errors.ts';
 import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
 import type { Hub } from './ports.ts';
+import { NO_MESSAGE, sequenceIn } from './watermark.ts';
 
 /** Messages asked for at once; only their headers travel. */
 const FETCH = 500;
@@ -87,14 +88,6 @@ export async function readFrom(
     left -= got;
   }
   void parts.jetStream.call(`CONSUMER.DELETE.${stream.name}.${consumer.name}`, '').catch(() => undefined);
-}
-
-/** `<gateway>.<epoch>.<lane>.<sequence>`; 0 where it is not ours. */
-function sequenceIn(id: string | null, idEnd: string): number {
-  const at = id?.lastIndexOf(idEnd) ?? -1;
-  if (id === null || at < 0) return 0;
-  const sequence = Number(id.slice(at + idEnd.length));
-  return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : 0;
 }
 
 /**
@@ -224,5 +217,3 @@ async function readSingly(
     }
   }
 }
-
-const NO_MESSAGE = 10037;

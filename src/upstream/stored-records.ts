@@ -1,14 +1,16 @@
 /** The records behind the cursor that the hub has from before this pass; each is passed over once. */
 export class StoredRecords {
   readonly sequences: Set<number>;
+  readonly #upTo: number;
   #skip: number;
   #end: number;
 
-  /** `skip`: the next so many records are at the hub as well, whichever they are. */
-  constructor(sequences: Set<number>, skip: number) {
+  /** All up to `upTo` are at the hub too; `skip`: and the next so many records, whichever they are. */
+  constructor(sequences: Set<number>, upTo: number, skip: number) {
     this.sequences = sequences;
+    this.#upTo = upTo;
     this.#skip = skip;
-    this.#end = skip > 0 ? Infinity : largest(sequences);
+    this.#end = skip > 0 ? Infinity : Math.max(upTo, largest(sequences));
   }
 
   /** The last of them; 0 where there are none, Infinity while that is not known. */
@@ -18,7 +20,7 @@ export class StoredRecords {
 
   /** True where this record, the next one in order, is one of them. */
   take(sequence: number): boolean {
-    const found = this.sequences.delete(sequence);
+    const found = this.sequences.delete(sequence) || sequence <= this.#upTo;
     if (this.#skip === 0) return found;
     this.#skip--;
     if (this.#skip === 0) this.#end = Math.max(sequence, largest(this.sequences));

@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { describeError, GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { covers } from '../core/subject.ts';
+import { covers, overlaps } from '../core/subject.ts';
 import { type Fields, fieldsOf, JetStream } from './jetstream.ts';
 import type { Hub } from './ports.ts';
+import { watermarkFilter } from './watermark.ts';
 
 /** A stream that the configuration asks for (`upstream.streams`). Subjects as the box has them. */
 export interface StreamWish {
@@ -20,6 +21,8 @@ export interface StreamWish {
   readonly duplicateWindowMs: number;
   /** The operator says that the hub syncs every message, which nobody can see from here. */
   readonly syncAlways: boolean;
+  /** Made so that lanes go up in atomic batches: they are allowed, and it takes the lanes' watermarks. */
+  readonly atomic: boolean;
 }
 
 export interface LaneOfStream {
@@ -179,7 +182,7 @@ export class HubStreams {
   #configOf(wish: StreamWish): Fields {
     return {
       name: wish.name,
-      subjects: this.#atHub(wish.subjects),
+      subjects: this.#atHub(this.#subjectsOf(wish)),
       retention: 'limits',
       storage: wish.storage,
       num_replicas: wish.replicas,
@@ -191,7 +194,13 @@ export class HubStreams {
       // A window longer than the messages live is refused.
       duplicate_window: Math.min(wish.duplicateWindowMs, wish.maxAgeMs || wish.duplicateWindowMs) * NS_PER_MS,
       allow_direct: true,
+      // A watermark takes the place of the one before, and does not grow too old.
+      ...(wish.atomic && { allow_atomic: true, allow_rollup_hdrs: true, allow_msg_ttl: true }),
     };
+  }
+
+  #subjectsOf({ name, subjects, atomic }: StreamWish): string[] {
+    return atomic ? [...subjects, watermarkFilter(name)] : [...subjects];
   }
 
   #notes(name: string, config: Fields, wish: StreamWish | null): StreamNote[] {
@@ -200,7 +209,7 @@ export class HubStreams {
       notes.push({ code, message: `stream ${name} ${message}`, hint, isAdvice });
     };
     const takes = Array.isArray(config.subjects) ? config.subjects.map(String) : [];
-    const left = [...new Set([...(wish?.subjects ?? []), ...this.#subjectsFor(name)])]
+    const left = [...new Set([...(wish ? this.#subjectsOf(wish) : []), ...this.#subjectsFor(name)])]
       .map((subject) => this.#hub.nameAtHub(subject))
       .filter((subject) => !takes.some((filter) => covers(filter, subject)));
     if (left.length > 0) {
@@ -234,6 +243,21 @@ export class HubStreams {
         true,
       );
     }
+    if (wish?.atomic && config.allow_atomic !== true) {
+      note(
+        'stream_atomic',
+        'takes no atomic batches, so lanes go up record by record',
+        `nats stream edit ${name} --allow-batch, on a hub from 2.12 on`,
+        true,
+      );
+    } else if (config.allow_atomic === true && !wish?.atomic && !this.#takesWatermarks(name, takes)) {
+      note(
+        'stream_watermark',
+        'allows atomic batches, which its lanes can not use without a place for their watermarks',
+        `nats stream edit ${name} --subjects '${[...takes, ...this.#atHub([watermarkFilter(name)])].join(',')}'`,
+        true,
+      );
+    }
     if (config.no_ack === true) note('stream_no_ack', 'acknowledges nothing', `nats stream edit ${name} --ack`);
     return notes;
   }
@@ -242,8 +266,13 @@ export class HubStreams {
     return this.#lanes.filter(({ stream }) => stream?.name === name).flatMap(({ subjects }) => subjects);
   }
 
+  #takesWatermarks(name: string, takes: readonly string[]): boolean {
+    const filter = this.#hub.nameAtHub(watermarkFilter(name));
+    return takes.some((one) => overlaps(one, filter));
+  }
+
   #missing(name: string, wish: StreamWish | null): StreamNote {
-    const subjects = this.#atHub(wish?.subjects ?? this.#subjectsFor(name)).join(',');
+    const subjects = this.#atHub(wish ? this.#subjectsOf(wish) : this.#subjectsFor(name)).join(',');
     return {
       code: 'stream_missing',
       message: `the hub has no stream ${name}`,

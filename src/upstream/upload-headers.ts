@@ -1,6 +1,8 @@
 import type { Stamp } from '../core/clock.ts';
 import { renameHeader } from '../core/headers.ts';
+import type { StreamInfo } from './jetstream.ts';
 import type { UpRecord } from './ports.ts';
+import { WATERMARK } from './watermark.ts';
 
 /** Headers of a publisher may be as long as a packet may be; this is where the scratch buffer begins. */
 const SCRATCH_BYTES = 4 * 1024;
@@ -18,6 +20,10 @@ const VERSION_LINE_BYTES = 10;
  *   Petiole-Historical: <ms since 1970>                     sent late: the time again, so that one header tells
  *   Nats-Msg-Id: …                                          read-back
  *   Nats-Expected-Stream: … Nats-Expected-Last-Sequence: …  own stream
+ *   Nats-Batch-Id: … Nats-Batch-Sequence: …                 atomic batch
+ *
+ * A batch is committed by its watermark, which has `Petiole-Watermark: <gateway>.<epoch>.<lane>.<sequence>` instead: the
+ * stream has, or had, every record of the lane up to there.
  */
 export class UploadHeaders {
   #prefix = '';
@@ -49,6 +55,26 @@ export class UploadHeaders {
       record,
       `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\n${this.#time(record)}` +
         `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`,
+    );
+  }
+
+  /** Atomic batch: message `place` of it, from 1. */
+  inBatch(record: UpRecord, batch: string, place: number): Buffer {
+    return this.#block(
+      record,
+      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\n${this.#time(record)}` +
+        `Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${place}\r\n`,
+    );
+  }
+
+  /** The last message of a batch: commits it, unless the watermark at the hub is another than that at `expected`. */
+  watermark(last: number, batch: string, place: number, expected: number, may: StreamInfo['atomic']): Buffer {
+    return Buffer.from(
+      `NATS/1.0\r\n${WATERMARK}: ${this.#prefix}${last}\r\n` +
+        `Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${place}\r\nNats-Batch-Commit: 1\r\n` +
+        `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n` +
+        // The one before goes, and this one does not grow too old.
+        `${may?.rollup ? 'Nats-Rollup: sub\r\n' : ''}${may?.ttl ? 'Nats-TTL: never\r\n' : ''}\r\n`,
     );
   }
 

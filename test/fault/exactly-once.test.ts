@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { BreakName } from '../support/broken-build.ts';
 import { Child } from '../support/child.ts';
+import { procedures, serversFor } from '../support/procedures.ts';
 import { atEnd, type Scope } from '../support/scope.ts';
-import { procedures } from './rig.ts';
 
 const SCRIPT = join(import.meta.dirname, 'exactly-once.ts');
 const TIMEOUT_MS = 300_000;
@@ -51,10 +51,16 @@ async function runRig(scope: Scope, { messages = 0, kills = 0, outages = 0, cuts
 
 // Mostly waits: for boxes and hubs to start, and between attempts to reconnect.
 describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
-  procedures.forEach((procedure, index) => {
-    it(`${procedure}: kept through kills, an outage and cut links`, async (scope) => {
-      const faults = { messages: 20_000, kills: 5, outages: 1, cuts: 4 };
-      const { code, text, count } = await runRig(scope, faults, '--procedure', procedure, '--seed', String(index + 1));
+  it('every procedure has a hub', () => {
+    for (const procedure of procedures) assert.ok(serversFor(procedure).length > 0, procedure);
+  });
+
+  const runs = procedures.flatMap((procedure) => serversFor(procedure).map(({ version }) => ({ procedure, version })));
+  runs.forEach(({ procedure, version }, index) => {
+    it(`${procedure} on ${version}: kept through kills, an outage and cut links`, async (scope) => {
+      const faults = { messages: 10_000, kills: 3, outages: 1, cuts: 4 };
+      const options = ['--procedure', procedure, '--hub', version, '--seed', String(index + 1)];
+      const { code, text, count } = await runRig(scope, faults, ...options);
       assert.equal(code, 0, text);
       assert.ok(count('PUBACKed') > faults.messages, text);
       assert.ok(count('sent again by the senders') > 0, 'the kills hit publishes under way');
@@ -62,17 +68,21 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
     });
   });
 
-  it('read-back below a prefix: kept through an outage and cut links', async (scope) => {
-    const faults = { outages: 1, cuts: 3 };
-    const { code, text } = await runRig(scope, faults, '--prefix', 'plant.one', '--seed', '3');
-    assert.equal(code, 0, text);
-  });
+  for (const procedure of ['read-back', 'atomic']) {
+    it(`${procedure} below a prefix: kept through an outage and cut links`, async (scope) => {
+      const faults = { outages: 1, cuts: 3 };
+      const options = ['--procedure', procedure, '--prefix', 'plant.one', '--seed', '3'];
+      const { code, text } = await runRig(scope, faults, ...options);
+      assert.equal(code, 0, text);
+    });
+  }
 
   const broken: [build: BreakName, procedure: string, faults: Faults, fault: string][] = [
     ['early-ack', 'read-back', { messages: 40_000, kills: 12 }, 'lost'],
     ['no-reconcile', 'read-back', { cuts: 1 }, 'duplicated by record id'],
     ['no-reconcile', 'own', { cuts: 1 }, 'duplicated by record id'],
     ['early-trim', 'read-back', { cuts: 2 }, 'lost'],
+    ['no-watermark', 'atomic', { cuts: 1 }, 'duplicated by record id'],
   ];
   for (const [build, procedure, faults, fault] of broken) {
     it(`${procedure}: a build with ${build} is caught: ${fault}`, async (scope) => {

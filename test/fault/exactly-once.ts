@@ -12,19 +12,21 @@
  *   --kills N            kills of phase A (50)
  *   --outages N          of phase B (6)
  *   --cuts N             of phase C (20)
- *   --procedure NAME     read-back (default) or own
+ *   --procedure NAME     read-back (default), own or atomic
+ *   --hub VERSION        of nats-server (the one on PATH; for atomic the newest)
  *   --prefix TOKENS      upstream.prefix (none)
  *   --seed N             chooses the moments, as far as the timing of the machine lets them be chosen
- *   --break NAME         early-ack, no-reconcile, early-trim: a build that breaks the promise, to show that it is seen
+ *   --break NAME         early-ack, no-reconcile, no-watermark, early-trim: a build that breaks the promise, to show that it is seen
  *
  * Exit 0: the promise was kept. 1: it was broken. 2: the rig itself could not go on.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { breakNames, isBreakName } from '../support/broken-build.ts';
+import { natsServers, procedures } from '../support/procedures.ts';
 import { Lifetime } from '../support/scope.ts';
 import { breakHub, cutLink, killBox } from './phases.ts';
-import { procedures, type RigOptions, startRig } from './rig.ts';
+import { type RigOptions, startRig } from './rig.ts';
 import { judge, tableOf } from './verdict.ts';
 
 const SEEDS = 1_000_000;
@@ -37,6 +39,7 @@ function optionsOf(): RigOptions {
       outages: { type: 'string', default: '6' },
       cuts: { type: 'string', default: '20' },
       procedure: { type: 'string', default: 'read-back' },
+      hub: { type: 'string' },
       prefix: { type: 'string', default: '' },
       seed: { type: 'string' },
       break: { type: 'string' },
@@ -49,12 +52,16 @@ function optionsOf(): RigOptions {
   };
   const procedure = procedures.find((name) => name === values.procedure);
   if (!procedure) throw new Error(`--procedure ${values.procedure}: expected one of ${procedures.join(', ')}`);
+  const hub = natsServers().find(({ version }) => version === values.hub);
+  if (values.hub !== undefined && !hub) throw new Error(`--hub ${values.hub}: there is no such nats-server here`);
   const build = values.break ?? null;
   if (build !== null && !isBreakName(build)) {
     throw new Error(`--break ${build}: expected one of ${breakNames.join(', ')}`);
   }
   const counts = { messages: count('messages'), kills: count('kills'), outages: count('outages'), cuts: count('cuts') };
-  return { ...counts, seed: count('seed'), prefix: values.prefix, procedure, build, say: (line) => console.log(line) };
+  const program = hub ? { binary: hub.path } : {};
+  const say = (line: string) => console.log(line);
+  return { ...counts, ...program, seed: count('seed'), prefix: values.prefix, procedure, build, say };
 }
 
 async function main(): Promise<number> {

@@ -5,6 +5,7 @@ import { jetstream } from '@nats-io/jetstream';
 import { connectHub, createStream, streamState, waitForStream } from '../support/hub-stream.ts';
 import { laneOf } from '../support/journal.ts';
 import { startNatsServer } from '../support/nats-server.ts';
+import { binaryFor, createStreamFor, laneFor, type Procedure, procedures, statusNames } from '../support/procedures.ts';
 import type { Scope } from '../support/scope.ts';
 import { readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -19,6 +20,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const COUNT = 5_000;
 const KEEP_MS = 600_000;
+const SHORT = { duplicate_window: 100_000_000 };
 
 interface Rig {
   hub: Awaited<ReturnType<typeof startNatsServer>>;
@@ -29,10 +31,10 @@ interface Rig {
   rollBack(): Promise<void>;
 }
 
-async function startHub(scope: Scope): Promise<Rig> {
+async function startHub(scope: Scope, procedure: Procedure = 'read-back'): Promise<Rig> {
   const dir = tempDir(scope, 'hub');
   const copy = tempDir(scope, 'copy');
-  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, dir });
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, dir, ...binaryFor(procedure) });
   const reader = await connectHub(scope, hub.clientUrl);
   return {
     hub,
@@ -72,14 +74,14 @@ const inOrder = async ({ reader }: Rig) => {
   assert(numbers.every((n, i) => i === 0 || n > (numbers[i - 1] ?? 0)));
 };
 
-describe('a hub that has less than it had acknowledged', () => {
-  for (const own of [false, true]) {
-    const procedure = own ? 'own stream' : 'read-back';
-    const lanes = [own ? { stream: { name: 'T', own } } : {}];
+// Mostly waits, for hubs to start and to stop.
+describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () => {
+  for (const procedure of procedures) {
+    const lanes = [laneFor(procedure)];
 
     it(`gets the rest again, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope);
-      await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+      const rig = await startHub(scope, procedure);
+      await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
       await uplink.produce(COUNT, 't.a');
       await uplink.drained();
@@ -90,12 +92,13 @@ describe('a hub that has less than it had acknowledged', () => {
       await everythingOnce(rig, 2 * COUNT);
       await inOrder(rig);
       await uplink.drained();
+      assert.equal(uplink.status().procedure, statusNames[procedure]);
       assert.deepEqual(laneOf(uplink.journal, 0).depth, 0);
     });
 
     it(`gets it from a box that was killed meanwhile, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope);
-      await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+      const rig = await startHub(scope, procedure);
+      await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const first = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
       await first.produce(COUNT, 't.a');
       await first.drained();
@@ -112,32 +115,40 @@ describe('a hub that has less than it had acknowledged', () => {
     });
   }
 
-  it('gets it although others have written to the stream before the box is back', async (scope) => {
-    const rig = await startHub(scope);
-    await createStream(rig.reader, 'T', ['t.>'], { duplicate_window: 100_000_000 });
-    const link = await startTcpProxy(scope, rig.hub.leafPort);
-    const leafUrl = `nats://127.0.0.1:${link.port}`;
-    const uplink = await startUplink(scope, { leafUrl, keepMs: KEEP_MS });
-    await uplink.produce(COUNT, 't.a');
-    await uplink.drained();
-    await rig.save();
-    await uplink.produce(COUNT, 't.a', { first: COUNT + 1 });
-    await uplink.drained();
-    await link.refuse();
-    await rig.rollBack();
-    const js = jetstream(rig.reader, { checkAPI: false });
-    await waitFor('the stream', () => js.publish('t.foreign', '0'), { timeoutMs: 20_000 });
-    for (let i = 0; i < COUNT + 100; i += 100) {
-      await Promise.all(Array.from({ length: 100 }, () => js.publish('t.foreign', '0')));
+  for (const procedure of ['read-back', 'atomic'] as const) {
+    for (const isKilled of procedure === 'atomic' ? [false, true] : [false]) {
+      const box = isKilled ? 'a new run of the box' : 'the box';
+      it(`gets it although others have written to the stream before ${box} is back, by ${procedure}`, async (scope) => {
+        const rig = await startHub(scope, procedure);
+        await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
+        const link = await startTcpProxy(scope, rig.hub.leafPort);
+        const leafUrl = `nats://127.0.0.1:${link.port}`;
+        const options = { leafUrl, lanes: [laneFor(procedure)], keepMs: KEEP_MS };
+        const uplink = await startUplink(scope, options);
+        await uplink.produce(COUNT, 't.a');
+        await uplink.drained();
+        await rig.save();
+        await uplink.produce(COUNT, 't.a', { first: COUNT + 1 });
+        await uplink.drained();
+        await link.refuse();
+        if (isKilled) await uplink.stop();
+        await rig.rollBack();
+        const js = jetstream(rig.reader, { checkAPI: false });
+        await waitFor('the stream', () => js.publish('t.foreign', '0'), { timeoutMs: 20_000 });
+        for (let i = 0; i < COUNT + 100; i += 100) {
+          await Promise.all(Array.from({ length: 100 }, () => js.publish('t.foreign', '0')));
+        }
+        assert((await streamState(rig.reader, 'T')).lastSequence > 2 * COUNT, 'more than the box knew');
+        await link.restore();
+        if (isKilled) await startUplink(scope, { ...options, folder: uplink.folder });
+        const all = async () => (await readNumbers(rig.reader, 'T')).filter(({ n }) => n > 0).length >= 2 * COUNT;
+        await waitFor('the missing records', all, { timeoutMs: 40_000, intervalMs: 300 });
+        const numbers = (await readNumbers(rig.reader, 'T')).map(({ n }) => n).filter((n) => n > 0);
+        assert.equal(new Set(numbers).size, 2 * COUNT);
+        assert.equal(numbers.length, 2 * COUNT, 'none twice');
+      });
     }
-    assert((await streamState(rig.reader, 'T')).lastSequence > 2 * COUNT, 'more than the box knew');
-    await link.restore();
-    const all = async () => (await readNumbers(rig.reader, 'T')).filter(({ n }) => n > 0).length >= 2 * COUNT;
-    await waitFor('the missing records', all, { timeoutMs: 40_000, intervalMs: 300 });
-    const numbers = (await readNumbers(rig.reader, 'T')).map(({ n }) => n).filter((n) => n > 0);
-    assert.equal(new Set(numbers).size, 2 * COUNT);
-    assert.equal(numbers.length, 2 * COUNT, 'none twice');
-  });
+  }
 
   it('gets nothing where nothing is kept: what the test sees', async (scope) => {
     const rig = await startHub(scope);

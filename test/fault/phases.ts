@@ -65,8 +65,8 @@ export async function breakHub(rig: Rig): Promise<void> {
 
 type Cut = (rig: Rig) => Promise<void>;
 
-/** Some PubAcks; a PING and a PONG are less. */
-const LOST_BYTES_MIN = 500;
+/** Some PubAcks, or the one of a batch; a few PINGs and PONGs are less. */
+const lostBytesMin = ({ options }: Rig) => (options.procedure === 'atomic' ? 100 : 500);
 
 /** How a link ends. */
 const CUTS: Record<string, Cut> = {
@@ -75,7 +75,7 @@ const CUTS: Record<string, Cut> = {
     for (let isLost = false; !isLost; ) {
       await rig.untilFlowing();
       const { connections, lost } = rig.link;
-      const enough = lost.down + LOST_BYTES_MIN;
+      const enough = lost.down + lostBytesMin(rig);
       rig.link.swallow('down');
       // On a busy machine the link may fall by itself at that very moment: then nothing was under way, and it is mended.
       const isOver = () => lost.down >= enough || rig.link.connections > connections;

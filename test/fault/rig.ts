@@ -5,14 +5,11 @@ import { type BreakName, breakBuild } from '../support/broken-build.ts';
 import { connectHub, createStream, streamState } from '../support/hub-stream.ts';
 import { type Load, type LoadOptions, type LoadResult, startLoad } from '../support/mqtt-load.ts';
 import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
+import { binaryFor, type Procedure, streamFor } from '../support/procedures.ts';
 import type { Scope } from '../support/scope.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { type WaitOptions, waitFor } from '../support/wait-for.ts';
-
-/** `read-back`: a stream that others may write to. `own`: the stream is this box's alone. */
-export const procedures = ['read-back', 'own'] as const;
-export type Procedure = (typeof procedures)[number];
 
 export interface RigOptions {
   seed: number;
@@ -24,6 +21,8 @@ export interface RigOptions {
   cuts: number;
   /** `upstream.prefix`; '' for none. */
   prefix: string;
+  /** The nats-server; without it the one that the procedure needs. */
+  binary?: string;
   build: BreakName | null;
   /** Told what goes on, line by line. */
   say: (line: string) => void;
@@ -43,7 +42,7 @@ const LINK_DELAY_MS = 5;
  */
 const STABLE_MS = 1_050;
 /** What the waits between attempts to reconnect can add up to. */
-const FLOW_TIMEOUT_MS = 90_000;
+const FLOW: WaitOptions = { timeoutMs: 90_000, intervalMs: 20 };
 const DRAIN_TIMEOUT_MS = 300_000;
 const LOAD_TIMEOUT_MS = 1_800_000;
 /** With 10 ms to and fro: some tens of records are in flight at any moment, and the backlog of an outage stays small. */
@@ -125,10 +124,9 @@ export class Rig {
 
   /** Records reach the hub, after whatever was broken. */
   async untilFlowing(): Promise<void> {
-    const wait: WaitOptions = { timeoutMs: FLOW_TIMEOUT_MS, intervalMs: 20 };
-    const before = await waitFor('the stream to be asked', () => streamState(this.reader, STREAM), wait);
-    const grows = async () => (await streamState(this.reader, STREAM)).messages > before.messages;
-    await waitFor('records to reach the hub', grows, wait);
+    const before = await waitFor('the stream to be asked', () => streamState(this.reader, STREAM), FLOW);
+    const grows = async () => (await streamState(this.reader, STREAM)).lastSequence > before.lastSequence;
+    await waitFor('records to reach the hub', grows, FLOW);
   }
 
   /** Every lane is empty and nothing is under way. */
@@ -148,18 +146,21 @@ export class Rig {
 
 /** A running rig that is gone when the scope ends. */
 export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> {
-  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true });
+  const { procedure, binary } = options;
+  const program = binary === undefined ? binaryFor(procedure) : { binary };
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, ...program });
   const link = await startTcpProxy(scope, hub.leafPort);
   link.delay(LINK_DELAY_MS);
   // A hub tells its leafs where else it listens; told its own port, the box would soon go round the link.
   await hub.restart({ leafnodes: { raw: `  advertise: "127.0.0.1:${link.port}"` } });
   const reader = await connectHub(scope, hub.clientUrl);
   const place = options.prefix === '' ? '' : `${options.prefix}.`;
-  await createStream(reader, STREAM, [`${place}${LANE}.>`], { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000 });
+  const { subjects, config } = streamFor(procedure, STREAM, [`${place}${LANE}.>`], place);
+  await createStream(reader, STREAM, subjects, { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000, ...config });
   await createStream(reader, LEDGER_STREAM, [`${place}petiole.*.ledger`]);
   const box = await startBox(scope, {
     config: {
-      lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: options.procedure === 'own' } }],
+      lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: procedure === 'own' } }],
       upstream: {
         urls: [`nats://127.0.0.1:${link.port}`],
         prefix: options.prefix,

@@ -1,3 +1,4 @@
+import { WATERMARK } from '../../src/upstream/watermark.ts';
 import { readStream, streamState } from '../support/hub-stream.ts';
 import type { Ranges } from '../support/ranges.ts';
 import { type AuditReport, StreamAudit } from '../support/stream-audit.ts';
@@ -26,7 +27,9 @@ export async function judge(rig: Rig): Promise<Verdict> {
   const acked: Record<string, Ranges> = Object.assign({}, ...rig.loads.map(({ ackedRanges }) => ackedRanges));
   const sum = (of: 'sent' | 'acked' | 'resent') => rig.loads.reduce((total, load) => total + load[of], 0);
   const stream = new StreamAudit();
-  await readStream(rig.reader, STREAM, ({ payload, id }) => stream.add(payload, id));
+  await readStream(rig.reader, STREAM, ({ payload, id, header }) => {
+    if (header(WATERMARK).length === 0) stream.add(payload, id);
+  });
   const audit = stream.report(acked);
   const lanes = Object.values(audit.lanes);
   const verdict: Verdict = {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { connectHub, createStream, streamState } from '../support/hub-stream.ts';
+import { connectHub, type createStream, streamState } from '../support/hub-stream.ts';
 import { BEHIND_PROXY, startNatsServer } from '../support/nats-server.ts';
+import { binaryFor, createStreamFor, laneFor, type Procedure, procedures } from '../support/procedures.ts';
 import type { Scope } from '../support/scope.ts';
 import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -14,10 +15,15 @@ const OWN: UplinkLane = { subjects: ['t.>'], stream: { name: 'T', own: true } };
 const SHARED: UplinkLane = { subjects: ['t.>'] };
 const SHORT = { duplicate_window: 100_000_000 };
 
-async function setting(scope: Scope, lane: UplinkLane, config: Parameters<typeof createStream>[3] = {}) {
-  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: BEHIND_PROXY });
+async function setting(
+  scope: Scope,
+  lane: UplinkLane,
+  config: Parameters<typeof createStream>[3] = {},
+  procedure: Procedure = 'read-back',
+) {
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: BEHIND_PROXY, ...binaryFor(procedure) });
   const client = await connectHub(scope, hub.clientUrl);
-  await createStream(client, 'T', ['t.>'], { ...SHORT, ...config });
+  await createStreamFor(procedure, client, 'T', ['t.>'], { ...SHORT, ...config });
   const proxy = await startTcpProxy(scope, hub.leafPort);
   const options = { leafUrl: `nats://127.0.0.1:${proxy.port}`, lanes: [lane], window: 100, ackTimeoutMs: 500 };
   const uplink = await startUplink(scope, options);
@@ -133,20 +139,17 @@ describe('an own stream', () => {
   });
 });
 
-for (const [procedure, lane] of [
-  ['read-back', SHARED],
-  ['own-stream', OWN],
-] as const) {
+for (const procedure of procedures) {
   describe(`a stream that is deleted and made again, by ${procedure}`, () => {
     it('gets what was not acknowledged before, and all that comes after', async (scope) => {
-      const { client, uplink } = await setting(scope, lane);
+      const { client, uplink } = await setting(scope, laneFor(procedure), {}, procedure);
       const manager = await jetstreamManager(client);
       await uplink.produce(1_000, 't.x');
       await uplink.drained();
       await manager.streams.delete('T');
       await uplink.produce(500, 't.x', { first: 1_001 });
       await uplink.blocked('no_stream');
-      await createStream(client, 'T', ['t.>']);
+      await createStreamFor(procedure, client, 'T', ['t.>']);
       await uplink.drained();
       assert.deepEqual(
         (await readNumbers(client, 'T')).map(({ n }) => n),
@@ -154,7 +157,7 @@ for (const [procedure, lane] of [
       );
       // At once, without the box having seen it away.
       await manager.streams.delete('T');
-      await createStream(client, 'T', ['t.>']);
+      await createStreamFor(procedure, client, 'T', ['t.>']);
       await uplink.produce(500, 't.x', { first: 1_501 });
       await uplink.drained();
       const numbers = (await readNumbers(client, 'T')).map(({ n }) => n);

@@ -32,8 +32,14 @@ const BREAKS = {
   /** What was in flight when the link fell is taken not to have arrived: only the duplicate window is left. */
   'no-reconcile': {
     file: 'upstream/doubt.js',
-    line: 'if (doubt === null || doubt.size > 0 ||',
+    line: 'if (doubt === null || (isOpen',
     instead: 'if (false) {',
+  },
+  /** As `no-reconcile` where batches tell by their watermark: it is read, and not believed. */
+  'no-watermark': {
+    file: 'upstream/doubt.js',
+    line: 'result.upTo = watermark.last;',
+    instead: '{}',
   },
   /** The cursor moves when a record is sent, not when the hub has acknowledged it. */
   'early-trim': {

@@ -1,5 +1,6 @@
 import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
+import { WATERMARK } from '../../src/upstream/watermark.ts';
 import type { Ranges } from './ranges.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { type AuditReport, ID_HEADER, StreamAudit } from './stream-audit.ts';
@@ -116,6 +117,8 @@ export async function auditStream(
   ackedRanges: Record<string, Ranges>,
 ): Promise<AuditReport> {
   const audit = new StreamAudit();
-  await readStream(connection, name, ({ payload, id }) => audit.add(payload, id));
+  await readStream(connection, name, ({ payload, id, header }) => {
+    if (header(WATERMARK).length === 0) audit.add(payload, id);
+  });
   return audit.report(ackedRanges);
 }

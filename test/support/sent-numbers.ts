@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { WATERMARK } from '../../src/upstream/watermark.ts';
 import { readStream } from './hub-stream.ts';
 
 export interface SentNumber {
@@ -11,10 +12,11 @@ export interface SentNumber {
   subject: string;
 }
 
-/** What an uplink's records look like in a stream. */
+/** What an uplink's records look like in a stream; watermarks are none. */
 export async function readNumbers(connection: NatsConnection, stream: string): Promise<SentNumber[]> {
   const found: SentNumber[] = [];
-  await readStream(connection, stream, ({ payload, id, subject }) => {
+  await readStream(connection, stream, ({ payload, id, subject, header }) => {
+    if (header(WATERMARK).length > 0) return;
     const dot = id.lastIndexOf('.');
     const n = Number(Buffer.from(payload).toString());
     found.push({ n, lane: id.slice(0, dot), sequence: Number(id.slice(dot + 1)), subject });

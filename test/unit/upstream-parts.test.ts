@@ -114,14 +114,16 @@ describe('a PubAck', () => {
   const read = (text: string) => readPubAck(Buffer.from(text));
 
   it('is read whatever its spacing', () => {
-    const ack = { stream: 'S', sequence: 7, duplicate: false, error: null };
+    const ack = { stream: 'S', sequence: 7, duplicate: false, batched: 0, error: null };
     assert.deepEqual(read('{"stream":"S","seq":7}'), ack);
     assert.deepEqual(read('{"stream": "S", "seq": 7, "domain": "hub"}'), ack);
     assert.deepEqual(read('{"stream":"S","seq":7,"duplicate":true}'), { ...ack, duplicate: true });
+    assert.deepEqual(read('{"stream":"S","seq":7,"batch":"b","count":4}'), { ...ack, batched: 4 });
     assert.deepEqual(read('{"error":{"code":503,"err_code":10077,"description":"full"},"stream":"S","seq":0}'), {
       stream: 'S',
       sequence: 0,
       duplicate: false,
+      batched: 0,
       error: { code: 503, errorCode: 10077, description: 'full' },
     });
   });

@@ -12,7 +12,15 @@ import { UploadHeaders } from '../../src/upstream/upload-headers.ts';
 import { ScriptedHub } from '../support/scripted-hub.ts';
 import { batchOf, ScriptedRecords } from '../support/scripted-records.ts';
 
-const STREAM: StreamInfo = { name: 'S', created: 'monday', subjects: ['>'], firstSequence: 1, lastSequence: 500 };
+const STREAM: StreamInfo = {
+  name: 'S',
+  created: 'monday',
+  subjects: ['>'],
+  firstSequence: 1,
+  lastSequence: 500,
+  messageBytesMax: Infinity,
+  atomic: null,
+};
 const LATE = new GatewayError('not_connected', 'the link fell');
 
 interface Choices {
@@ -61,10 +69,11 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       served: () => [],
       acknowledged: () => {},
       idle: () => {},
+      batchesRefused: () => {},
       lose: (first, end, reason) => lost.push(`${reason} ${first}-${end}`),
     },
     'ack.1',
-    { stored: new Set(stored), skip, streams: [STREAM] },
+    { stored: new Set(stored), upTo: 0, skip, streams: [STREAM] },
   );
   source.begin(0);
   source.peek();
@@ -73,9 +82,15 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
   await turn();
   await turn();
   const ack = (slot: number, sequence: number, duplicate = false) =>
-    pass.answered(slot, { stream: 'S', sequence, duplicate, error: null });
+    pass.answered(slot, { stream: 'S', sequence, duplicate, batched: 0, error: null });
   const refuse = (slot: number, errorCode: number) =>
-    pass.answered(slot, { stream: 'S', sequence: 0, duplicate: false, error: { code: 0, errorCode, description: '' } });
+    pass.answered(slot, {
+      stream: 'S',
+      sequence: 0,
+      duplicate: false,
+      batched: 0,
+      error: { code: 0, errorCode, description: '' },
+    });
   const sentRecords = () => hub.sent.map(({ headers }) => Number(/box\.e\.lane\.(\d+)/.exec(headers)?.[1]));
   return { hub, records, pass, end, ack, refuse, lost, sentRecords };
 }

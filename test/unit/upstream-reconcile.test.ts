@@ -23,7 +23,7 @@ function setting(stream: ScriptedStream | null, position: number, cursor: number
   const run = (doubt: Doubt, own = false) =>
     reconcile(
       { hub, jetStream: new JetStream(hub), inbox: hub.inbox, records },
-      { index: 0, own: own ? 'S' : null, idEnd: ID_END, proofs: new Map(), filters: [] },
+      { index: 0, own: own ? 'S' : null, idEnd: ID_END, proofs: new Map(), filters: [], watermarkIn: () => null },
       doubt,
     );
   return { hub, records, run };
