@@ -78,6 +78,16 @@ export interface FramingOptions {
   readonly check: CheckOptions | null;
 }
 
+const NONE = Buffer.alloc(0);
+
+/** A framing with nothing but its type, and the limits of the configuration. */
+export function plainFraming(type: FramingType): FramingOptions {
+  return {
+    ...{ type, delimiter: NONE, length: 0, start: NONE, end: NONE, escape: null, escapeXor: 0 },
+    ...{ width: 1, at: 0, endian: 'big', counts: 'rest', adjust: 0, gapMs: 0, bytesMax: 4096, check: null },
+  };
+}
+
 export type DecoderType = (typeof decoderTypes)[number];
 
 export type FieldType = (typeof fieldTypes)[number];
