@@ -40,10 +40,11 @@ export async function replayCapture(options: SerialOptions): Promise<number> {
   return reported.messages === 0 || (options.strict && faults + discarded > 0) ? 1 : 0;
 }
 
-/** JSON as it is, text as a string, other bytes as hexadecimal digits. */
+/** JSON objects and lists as they are, other text as a string, other bytes as hexadecimal digits. */
 function jsonPayload(payload: Buffer): unknown {
   const text = payload.toString();
   if (!Buffer.from(text).equals(payload)) return { hex: payload.toString('hex') };
+  if (!/^[{[]/.test(text)) return text;
   try {
     return JSON.parse(text);
   } catch {

@@ -28,7 +28,7 @@ function kindOf(lines: readonly string[], share: number): Omit<Guess, 'sureness'
   const counted = `${lines.length} whole ${lines.length === 1 ? 'line' : 'lines'}, ${percent(share)}`;
   const most = (test: (line: string) => boolean): boolean => lines.filter(test).length >= lines.length * 0.9;
   if (most(isModbusAscii)) {
-    const check = '{ type: start-end, start: ":", end: "\\r\\n", check: { type: lrc, as: hex } }';
+    const check = '{ type: start-end, start: ":", end: "\\r\\n", check: { type: lrc, as: digits } }';
     return {
       what: 'Modbus ASCII',
       why: `${counted}, each with its LRC`,
@@ -66,7 +66,7 @@ function isJson(line: string): boolean {
   }
 }
 
-const lrc = new FrameCheck({ type: 'lrc', endian: 'big', as: 'binary', from: 0 });
+const lrc = new FrameCheck({ type: 'lrc', endian: 'big', as: 'binary', from: 0, place: 'inside', coversEnd: true });
 
 function isModbusAscii(line: string): boolean {
   return /^:(?:[0-9A-F]{2}){3,}$/.test(line) && lrc.holds(Buffer.from(line.slice(1), 'hex'));

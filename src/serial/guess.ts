@@ -65,7 +65,14 @@ function guessNmea(bytes: Buffer): Guess | null {
   };
 }
 
-const crc = new FrameCheck({ type: 'crc-16/modbus', endian: 'little', as: 'binary', from: 0 });
+const crc = new FrameCheck({
+  type: 'crc-16/modbus',
+  endian: 'little',
+  as: 'binary',
+  from: 0,
+  place: 'inside',
+  coversEnd: true,
+});
 const functions = new Set([1, 2, 3, 4, 5, 6, 15, 16, 22, 23]);
 
 /** Requests and answers of Modbus RTU by their CRC; Modbus ASCII by its LRC. */

@@ -41,10 +41,16 @@ export interface CheckOptions {
   readonly type: (typeof checkTypes)[number];
   /** Order of its bytes in the frame. */
   readonly endian: Endian;
-  /** As bytes, or as hexadecimal digits (Modbus ASCII, NMEA). */
-  readonly as: 'binary' | 'hex';
+  /**
+   * As bytes; as hexadecimal digits; or `digits`: the content too is hexadecimal digits, and the check covers the bytes
+   * that they mean (Modbus ASCII).
+   */
+  readonly as: 'binary' | 'hex' | 'digits';
   /** The first byte of the frame that it covers. */
   readonly from: number;
+  /** `start-end`: before the end bytes, or behind them; then it covers the content, and the end bytes too or not. */
+  readonly place: 'inside' | 'behind';
+  readonly coversEnd: boolean;
 }
 
 export type FramingType = (typeof framingTypes)[number];
