@@ -12,6 +12,7 @@ export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['pub', async () => (await import('./pub.ts')).pub],
   ['request', async () => (await import('./pub.ts')).request],
   ['demo', async () => (await import('./demo.ts')).demo],
+  ['serial', async () => (await import('./serial.ts')).serial],
   ['doctor', async () => (await import('./doctor.ts')).doctor],
   ['completion', async () => (await import('./completion.ts')).completion],
   ['manual', async () => (await import('./manual.ts')).manual],

@@ -121,6 +121,9 @@ function checkFrame({ frame }: Port, at: At, has: Has, report: Report): void {
       'add gap: the pause between two frames, such as 20ms',
     );
   }
+  if (frame.check?.place === 'behind' && frame.type !== 'start-end') {
+    report(at('frame', 'check', 'place'), `frames of the type ${frame.type} have no end bytes`, 'take place: inside');
+  }
   if (frame.type === 'fixed' && frame.length !== undefined && frame.max !== undefined && frame.length > frame.max) {
     report(at('frame', 'length'), `frames of ${frame.length} bytes are longer than max`, 'raise max');
   }

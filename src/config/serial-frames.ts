@@ -11,8 +11,10 @@ const NONE = Buffer.alloc(0);
 const check = field.map({
   type: v.pipe(field.choice(checkTypes), v.metadata({ example: 'crc-16/modbus' })),
   endian: v.optional(field.choice(['big', 'little']), 'little'),
-  as: v.optional(field.choice(['binary', 'hex']), 'binary'),
+  as: v.optional(field.choice(['binary', 'hex', 'digits']), 'binary'),
   from: v.optional(field.count(0, 1024), 0),
+  place: v.optional(field.choice(['inside', 'behind']), 'inside'),
+  covers_end: v.optional(field.yesOrNo(), true),
 });
 
 export const frame = field.map({
@@ -61,6 +63,10 @@ export const decode = field.map({
   fields: v.optional(field.list(decodeField, 0, FIELDS_MAX), []),
 });
 
+function toCheck({ covers_end: coversEnd, ...rest }: v.InferOutput<typeof check>) {
+  return { ...rest, coversEnd };
+}
+
 export function toFraming(file: v.InferOutput<typeof frame>) {
   return {
     type: file.type,
@@ -77,7 +83,7 @@ export function toFraming(file: v.InferOutput<typeof frame>) {
     adjust: file.adjust,
     gapMs: file.gap,
     bytesMax: file.max,
-    check: file.check ?? null,
+    check: file.check === undefined ? null : toCheck(file.check),
   };
 }
 

@@ -143,32 +143,37 @@ export class FrameCheck {
     this.#compute = parameters ? crcCompute(parameters) : (simple as { compute: Compute }).compute;
     this.#bytes = parameters ? parameters.width / 8 : (simple?.bytes ?? 1);
     this.#options = options;
-    this.length = options.as === 'hex' ? this.#bytes * 2 : this.#bytes;
+    this.length = options.as === 'binary' ? this.#bytes : this.#bytes * 2;
   }
 
-  /** Over the bytes of `frame` before `to`, starting where the options say. */
-  compute(frame: Uint8Array, to: number): number {
-    return this.#compute(frame, Math.min(this.#options.from, to), to);
+  /** Over the bytes of `frame` before `to`, starting where the options say; -1 where they should be digits and are none. */
+  compute(frame: Buffer, to: number): number {
+    const from = Math.min(this.#options.from, to);
+    if (this.#options.as !== 'digits') return this.#compute(frame, from, to);
+    const meant = Buffer.from(frame.toString('latin1', from, to), 'hex');
+    return meant.length * 2 === to - from ? this.#compute(meant, 0, meant.length) : -1;
   }
 
   /** Whether the last bytes of the frame are the check of those before them. */
   holds(frame: Buffer): boolean {
     const to = frame.length - this.length;
-    return to >= 0 && this.#read(frame, to) === this.compute(frame, to);
+    if (to < 0) return false;
+    const computed = this.compute(frame, to);
+    return computed >= 0 && this.#read(frame, to) === computed;
   }
 
   /** The bytes that belong behind `body`. */
   encode(body: Buffer): Buffer {
-    const value = this.compute(body, body.length);
+    const value = Math.max(0, this.compute(body, body.length));
     const bytes = Buffer.alloc(this.#bytes);
     if (this.#options.endian === 'big') bytes.writeUIntBE(value, 0, this.#bytes);
     else bytes.writeUIntLE(value, 0, this.#bytes);
-    return this.#options.as === 'hex' ? Buffer.from(bytes.toString('hex').toUpperCase(), 'latin1') : bytes;
+    return this.#options.as === 'binary' ? bytes : Buffer.from(bytes.toString('hex').toUpperCase(), 'latin1');
   }
 
   #read(frame: Buffer, at: number): number {
     const { as, endian } = this.#options;
-    if (as === 'hex') {
+    if (as !== 'binary') {
       const digits = frame.toString('latin1', at, at + this.length);
       if (!/^[0-9A-Fa-f]+$/.test(digits)) return -1;
       const bytes = Buffer.from(digits, 'hex');

@@ -15,6 +15,11 @@ export interface Line extends SingleUse {
   close(reason: GatewayError): Promise<void>;
 }
 
+/** A port whose baud rate can be changed while it is open: opening it anew would reset some boards. */
+export interface SerialDeviceLine extends Line {
+  setBaud(baud: number): Promise<void>;
+}
+
 /** Called with what was read; the buffer is used again after the call. */
 export type OnData = (chunk: Buffer) => void;
 
@@ -37,6 +42,7 @@ interface Binding {
   readonly poller: { once(event: 'readable', callback: (error: Error | null) => void): void };
   write(bytes: Buffer): Promise<void>;
   set(options: { rts?: boolean; dtr?: boolean }): Promise<void>;
+  update(options: { baudRate: number }): Promise<void>;
   drain(): Promise<void>;
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -52,7 +58,7 @@ export interface OpenOptions {
 }
 
 /** Opens a device node, exclusively. Rejects with `port_busy`, `permission_denied`, `port_missing` or `port_failed`. */
-export async function openSerialLine(path: string, options: OpenOptions): Promise<Line> {
+export async function openSerialLine(path: string, options: OpenOptions): Promise<SerialDeviceLine> {
   // Loaded only where there is a port. Of the package we use the binding alone: its stream can miss an unplug, and
   // then reads for ever.
   const { SerialPort } = await import('serialport');
@@ -87,7 +93,7 @@ export async function openSerialLine(path: string, options: OpenOptions): Promis
   return line;
 }
 
-class SerialLine implements Line {
+class SerialLine implements SerialDeviceLine {
   readonly ended: Promise<GatewayError>;
   readonly #path: string;
   readonly #binding: Binding;
@@ -130,6 +136,12 @@ class SerialLine implements Line {
     const written = this.#writing.then(() => this.#write(bytes));
     this.#writing = written.catch(() => undefined);
     return written;
+  }
+
+  async setBaud(baud: number): Promise<void> {
+    await this.#binding.update({ baudRate: baud });
+    // What came at the rate before.
+    await this.#binding.flush();
   }
 
   readonly #shut = once(async () => {

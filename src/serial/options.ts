@@ -41,10 +41,16 @@ export interface CheckOptions {
   readonly type: (typeof checkTypes)[number];
   /** Order of its bytes in the frame. */
   readonly endian: Endian;
-  /** As bytes, or as hexadecimal digits (Modbus ASCII, NMEA). */
-  readonly as: 'binary' | 'hex';
+  /**
+   * As bytes; as hexadecimal digits; or `digits`: the content too is hexadecimal digits, and the check covers the bytes
+   * that they mean (Modbus ASCII).
+   */
+  readonly as: 'binary' | 'hex' | 'digits';
   /** The first byte of the frame that it covers. */
   readonly from: number;
+  /** `start-end`: before the end bytes, or behind them; then it covers the content, and the end bytes too or not. */
+  readonly place: 'inside' | 'behind';
+  readonly coversEnd: boolean;
 }
 
 export type FramingType = (typeof framingTypes)[number];
@@ -76,6 +82,16 @@ export interface FramingOptions {
   /** Longest frame. */
   readonly bytesMax: number;
   readonly check: CheckOptions | null;
+}
+
+const NONE = Buffer.alloc(0);
+
+/** A framing with nothing but its type, and the limits of the configuration. */
+export function plainFraming(type: FramingType): FramingOptions {
+  return {
+    ...{ type, delimiter: NONE, length: 0, start: NONE, end: NONE, escape: null, escapeXor: 0 },
+    ...{ width: 1, at: 0, endian: 'big', counts: 'rest', adjust: 0, gapMs: 0, bytesMax: 4096, check: null },
+  };
 }
 
 export type DecoderType = (typeof decoderTypes)[number];

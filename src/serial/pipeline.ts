@@ -61,7 +61,7 @@ export class Pipeline {
       frame: (content) => this.#frame(content),
       discarded: (cause, count) => {
         this.counters.discarded[cause] += count;
-        this.#sink.error(cause, `${count} bytes`);
+        this.#sink.error(cause, count === 1 ? '1 byte' : `${count} bytes`);
       },
     });
   }

@@ -63,23 +63,3 @@ export class Recorder {
     this.#open = null;
   }
 }
-
-/** The text of a capture file: comments, and lines of hexadecimal digits; what `petiole serial replay` reads. */
-export function captureText(port: string, captures: readonly Capture[]): string {
-  const lines = [`# petiole serial capture of ${port}`];
-  for (const { atMs, cause, detail, bytes } of captures) {
-    lines.push('', `# ${new Date(atMs).toISOString()} ${cause}: ${detail.replaceAll(/[^\x20-\x7e]/g, '?')}`);
-    for (let at = 0; at < bytes.length; at += 32) lines.push(bytes.subarray(at, at + 32).toString('hex'));
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-/** The bytes of a capture file; null where it is no such text, but the raw bytes themselves. */
-export function parseCapture(text: string): Buffer | null {
-  const lines = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  if (lines.length === 0 || !lines.every((line) => /^(?:[0-9a-fA-F]{2}\s*)+$/.test(line))) return null;
-  return Buffer.from(lines.join('').replaceAll(/\s/g, ''), 'hex');
-}

@@ -1,11 +1,11 @@
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import { captureText } from './capture-file.ts';
 import type { ModbusPort } from './modbus/modbus-port.ts';
 import type { ModbusPortOptions, PortOptions } from './options.ts';
 import { faultsOf } from './pipeline.ts';
 import { Port } from './port.ts';
-import { captureText } from './recorder.ts';
 import type { PortState } from './supervisor.ts';
 
 export interface SerialEdgeOptions {

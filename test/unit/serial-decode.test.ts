@@ -99,7 +99,7 @@ test('NMEA: positions, time and speed by name, other sentences by their fields',
   assert.deepEqual(rmc, {
     talker: 'GP',
     sentence: 'RMC',
-    time: '2094-03-23T12:35:19Z',
+    time: '1994-03-23T12:35:19Z',
     valid: true,
     latitude: 48.1173,
     longitude: -11.5166667,

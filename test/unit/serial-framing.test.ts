@@ -10,7 +10,7 @@ import { SeededRandom } from '../support/seeded-random.ts';
 import { framing } from '../support/serial-options.ts';
 
 function check(type: CheckOptions['type'], given: Partial<CheckOptions> = {}): CheckOptions {
-  return { type, endian: 'little', as: 'binary', from: 0, ...given };
+  return { type, endian: 'little', as: 'binary', from: 0, place: 'inside', coversEnd: true, ...given };
 }
 
 interface Run {
@@ -75,6 +75,12 @@ const framings: Readonly<Record<string, FramingOptions>> = {
     end: Buffer.from([0x10, 3]),
     escape: null,
     check: check('sum', { as: 'hex' }),
+  }),
+  'start-end with the check behind': framing({
+    type: 'start-end',
+    start: Buffer.from([2]),
+    end: Buffer.from([3]),
+    check: check('xor', { place: 'behind' }),
   }),
   nmea: framing({ type: 'nmea' }),
 };
@@ -228,10 +234,12 @@ test('known wire bytes: SLIP (RFC 1055), COBS (its paper), Modbus ASCII, NMEA 01
   const full = Buffer.from(Uint8Array.from({ length: 254 }, (_, i) => i + 1));
   assert.deepEqual(run(cobs, encodeFrame(cobs, full)).frames, [full.toString('hex')]);
   assert.equal(encodeFrame(cobs, full).length, 256);
-  const ascii = framing({ type: 'start-end', start: Buffer.from(':'), end: Buffer.from('\r\n') });
-  assert.deepEqual(run(ascii, Buffer.from(':010300000001FB\r\n')).frames, [
-    Buffer.from('010300000001FB').toString('hex'),
-  ]);
+  const lrc = check('lrc', { as: 'digits' });
+  const ascii = framing({ type: 'start-end', start: Buffer.from(':'), end: Buffer.from('\r\n'), check: lrc });
+  const told = run(ascii, Buffer.from(':010300000001FB\r\n:010300000001FC\r\n:01030000001FB\r\n'));
+  assert.deepEqual(told.frames, [Buffer.from('010300000001').toString('hex')]);
+  assert.deepEqual(told.discarded, { bad_check: 33 });
+  assert.equal(encodeFrame(ascii, Buffer.from('010300000001')).toString(), ':010300000001FB\r\n');
   const { frames, discarded } = run(
     framing({ type: 'nmea' }),
     Buffer.from('xx$GPGLL,4916.45,N,12311.12,W,225444,A*31\r\n$GPGLL,4916.45,N,12311.12,W,225444,A*32\r\n'),

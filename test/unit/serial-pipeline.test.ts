@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { captureText, parseCapture } from '../../src/serial/capture-file.ts';
 import { findDevice, listDevices } from '../../src/serial/devices.ts';
 import { Filter } from '../../src/serial/filter.ts';
 import { Pipeline } from '../../src/serial/pipeline.ts';
-import { captureText, parseCapture, Recorder } from '../../src/serial/recorder.ts';
+import { Recorder } from '../../src/serial/recorder.ts';
 import { tokenOf } from '../../src/serial/template.ts';
 import { decoder, filter, identity, pipeline } from '../support/serial-options.ts';
 import { tempDir } from '../support/temp.ts';
@@ -55,8 +56,8 @@ test('the flight recorder keeps what was around an error, and its file reads bac
   recorder.add(Buffer.alloc(40, 2));
   const [capture] = recorder.captures;
   assert.equal(capture?.bytes.toString('hex'), '01'.repeat(24) + '02'.repeat(40));
-  const read = parseCapture(captureText('scale', recorder.captures));
-  assert.deepEqual(read, capture?.bytes);
+  const read = parseCapture(Buffer.from(captureText('scale', recorder.captures)));
+  assert.deepEqual(read, [{ atMs: 0, bytes: capture?.bytes }]);
 });
 
 test('devices of /sys: by vendor and serial; two without serial numbers are told apart by their place', async (t) => {

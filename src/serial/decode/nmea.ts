@@ -34,7 +34,10 @@ function timeOfDay(text: string): string | null {
 function dateTime(date: string, time: string): string | null {
   const day = /^(\d\d)(\d\d)(\d\d)$/.exec(date);
   const clock = timeOfDay(time);
-  return day === null || clock === null ? null : `20${day[3]}-${day[2]}-${day[1]}T${clock}`;
+  if (day === null || clock === null) return null;
+  // GPS began in 1980.
+  const century = Number(day[3]) < 80 ? '20' : '19';
+  return `${century}${day[3]}-${day[2]}-${day[1]}T${clock}`;
 }
 
 const knotsToKmh = (knots: number | null): number | null =>

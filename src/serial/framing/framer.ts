@@ -40,6 +40,8 @@ const FIRST_BYTES = 1024;
  * garbage has a bound.
  */
 const RESYNC_WORK = 32;
+const CR = 0x0d;
+const LF = 0x0a;
 
 /**
  * A streaming framer: bytes in, frames out, whatever the reads cut them into. It holds one frame at most.
@@ -124,19 +126,30 @@ export abstract class Framer {
     } else this.deliver(content, length);
   }
 
-  /** Throws away what stands before the sync word; false where the bytes end before it is whole. */
+  /** Throws away what stands before the first word of a frame; false where the bytes end before it is whole. */
   protected findStart(word: Buffer): boolean {
     if (word.length === 0) return this.pending > 0;
     const at = this.view().indexOf(word);
     if (at >= 0) {
-      this.discard('noise', at);
+      this.between(at);
       return true;
     }
     // The last bytes may be the beginning of the word.
     let kept = Math.min(word.length - 1, this.pending);
     while (kept > 0 && !this.bytes.subarray(this.end - kept, this.end).equals(word.subarray(0, kept))) kept--;
-    this.discard('noise', this.pending - kept);
+    this.between(this.pending - kept);
     return false;
+  }
+
+  /** Throws away what stands between two frames; line ends there are no noise. */
+  protected between(count: number): void {
+    if (count === 0) return;
+    let noise = 0;
+    for (let i = this.start; i < this.start + count; i++) {
+      if (this.bytes[i] !== CR && this.bytes[i] !== LF) noise++;
+    }
+    this.take(count);
+    if (noise > 0) this.sink.discarded('noise', noise);
   }
 
   /** The bytes not taken yet. */

@@ -1,7 +1,9 @@
 import { FrameCheck } from '../checks.ts';
 import type { FramingOptions } from '../options.ts';
-import { CobsFramer, FixedFramer, IdleFramer, LengthFramer, SlipFramer, StartEndFramer } from './binary-framers.ts';
+import { FixedFramer, IdleFramer, LengthFramer } from './binary-framers.ts';
 import type { Framer, FrameSink } from './framer.ts';
+import { StartEndFramer } from './start-end-framer.ts';
+import { CobsFramer, SlipFramer } from './stuffing-framers.ts';
 import { DelimiterFramer, LineFramer, NmeaFramer } from './text-framers.ts';
 
 const framers = {
@@ -23,6 +25,10 @@ export function makeFramer(options: FramingOptions, sink: FrameSink): Framer {
 /** The wire bytes of one frame with this content: what the framer of the same options takes apart again. */
 export function encodeFrame(options: FramingOptions, content: Buffer): Buffer {
   const { type, delimiter, start, end, check } = options;
+  if (type === 'start-end' && check?.place === 'behind') {
+    const tail = new FrameCheck(check).encode(check.coversEnd ? Buffer.concat([content, end]) : content);
+    return Buffer.concat([start, escaped(options, content), end, tail]);
+  }
   const body =
     check === null || type === 'nmea' ? content : Buffer.concat([content, new FrameCheck(check).encode(content)]);
   switch (type) {

@@ -77,7 +77,7 @@ export class NmeaFramer extends Framer {
     for (;;) {
       let from = this.start;
       while (from < this.end && this.bytes[from] !== DOLLAR && this.bytes[from] !== BANG) from++;
-      this.noise(from - this.start);
+      this.between(from - this.start);
       if (this.pending === 0) return;
       this.seen = Math.max(this.seen, this.start + 1);
       let to = this.seen;
@@ -93,17 +93,6 @@ export class NmeaFramer extends Framer {
       if (next === DOLLAR || next === BANG) this.discard('noise', length);
       else this.#sentence(length, to);
     }
-  }
-
-  /** Line ends between sentences are no noise. */
-  protected noise(count: number): void {
-    if (count === 0) return;
-    let noise = 0;
-    for (let i = this.start; i < this.start + count; i++) {
-      if (this.bytes[i] !== CR && this.bytes[i] !== LF) noise++;
-    }
-    this.take(count);
-    if (noise > 0) this.sink.discarded('noise', noise);
   }
 
   #sentence(length: number, to: number): void {

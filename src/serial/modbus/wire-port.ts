@@ -11,7 +11,14 @@ const PENDING_BYTES_MAX = 1024;
 const EXCEPTION = 0x80;
 const EXCEPTION_BYTES = 5;
 
-const crc = new FrameCheck({ type: 'crc-16/modbus', endian: 'little', as: 'binary', from: 0 });
+const crc = new FrameCheck({
+  type: 'crc-16/modbus',
+  endian: 'little',
+  as: 'binary',
+  from: 0,
+  place: 'inside',
+  coversEnd: true,
+});
 
 export abstract class WirePort extends EventEmitter {
   /** The library asks it. */
