@@ -22,6 +22,10 @@ export interface BoxOptions {
   name?: string;
   /** Options of the Node process itself, for example `--cpu-prof`. */
   nodeArgs?: readonly string[];
+  /** The program that runs it with its first arguments; default: the Node of the test. */
+  command?: readonly string[];
+  /** How long it may take until it says that it is ready. */
+  readyTimeoutMs?: number;
   /** Another build than that of this clone; see broken-build.ts. */
   dist?: string;
 }
@@ -115,14 +119,19 @@ export class Box {
       this.#natsPort = await freePort();
       writeFileSync(this.configFile, this.#configuration());
     }
-    const args = [...(this.#options.nodeArgs ?? []), main, 'run', '--config', this.configFile];
-    this.#child = new Child(process.execPath, args, {
+    const [program = process.execPath, ...first] = this.#options.command ?? [];
+    const args = [...first, ...(this.#options.nodeArgs ?? []), main, 'run', '--config', this.configFile];
+    this.#child = new Child(program, args, {
       cwd: this.#dir,
       ...(this.#options.env && { env: this.#options.env }),
     });
     const isReady = (text: string) => parseLogLine(text)?.msg === 'ready';
     try {
-      const line = await this.#child.line('the log line "ready"', isReady, READY_TIMEOUT_MS);
+      const line = await this.#child.line(
+        'the log line "ready"',
+        isReady,
+        this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+      );
       const { mqtt = [], status } = (parseLogLine(line)?.listeners ?? {}) as { mqtt?: Address[]; status?: Address };
       this.mqttPorts = mqtt.map(({ port }) => port);
       this.#mqttPort = this.mqttPorts[0] ?? this.#mqttPort;

@@ -1,14 +1,13 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { withSystemPath } from '../support/child.ts';
+import { unpackDebian } from './debian-archive.ts';
 
 /** `sync_interval: always` came with 2.10; Debian bookworm has 2.9. */
 const MINOR_MIN = 10;
 /** Where Debian keeps newer ones; the first that can be had wins. */
 const SUITES = ['sid', 'trixie'];
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const APT_TIMEOUT_MS = 120_000;
 
 export interface Program {
   path: string;
@@ -22,7 +21,7 @@ export function findNewerNatsServer(cacheDir: string): Program | null {
   for (const suite of SUITES) {
     const dir = join(cacheDir, `nats-server-${suite}`);
     const path = join(dir, 'root/usr/sbin/nats-server');
-    if (!existsSync(path)) download(suite, dir);
+    if (!existsSync(path)) unpackDebian(['nats-server'], dir, { suite });
     const version = versionOf(path);
     if (version !== null && isNewEnough(version)) return { path, version };
   }
@@ -42,7 +41,7 @@ export function allNatsServers(cacheDir: string): { found: Program[]; missing: s
   for (const suite of SUITES) {
     const dir = join(cacheDir, `nats-server-${suite}`);
     const path = join(dir, 'root/usr/sbin/nats-server');
-    if (!existsSync(path)) download(suite, dir);
+    if (!existsSync(path)) unpackDebian(['nats-server'], dir, { suite });
     if (!add(path)) {
       const folder = join(dir, 'root');
       missing.push(
@@ -64,43 +63,4 @@ export function versionOf(path: string): string | null {
 function isNewEnough(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 2 || minor >= MINOR_MIN;
-}
-
-/**
- * By apt in a tree of its own, so that the machine's package lists stay as they are. The binary is static and runs from
- * where it was unpacked. Leaves nothing behind where the archive can't be reached.
- */
-function download(suite: string, dir: string): void {
-  const archive = archiveOf();
-  if (archive === null) return;
-  for (const folder of ['etc', 'lists/partial', 'cache/archives/partial', 'root'])
-    mkdirSync(join(dir, folder), { recursive: true });
-  writeFileSync(join(dir, 'etc/sources.list'), `deb [signed-by=${KEYRING}] ${archive} ${suite} main\n`);
-  const apt = [
-    `-oDir::Etc=${join(dir, 'etc')}`,
-    '-oDir::Etc::Parts=/dev/null',
-    '-oDir::Etc::SourceParts=/dev/null',
-    `-oDir::State::Lists=${join(dir, 'lists')}`,
-    `-oDir::Cache=${join(dir, 'cache')}`,
-  ];
-  const run = (program: string, args: string[]) =>
-    execFileSync(program, args, { cwd: dir, stdio: ['ignore', 'ignore', 'ignore'], timeout: APT_TIMEOUT_MS });
-  try {
-    run('apt-get', [...apt, 'update']);
-    run('apt-get', [...apt, 'download', `nats-server/${suite}`]);
-    const file = readdirSync(dir).find((name) => name.endsWith('.deb'));
-    if (file !== undefined) run('dpkg-deb', ['-x', file, 'root']);
-  } catch {
-    // Offline, or no Debian: the caller says that this peer is missing.
-  }
-}
-
-/** The address of the Debian archive that this machine uses. */
-function archiveOf(): string | null {
-  for (const file of ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']) {
-    if (!existsSync(file)) continue;
-    const found = /^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(\S+\/debian\/?)(?:\s|$)/m.exec(readFileSync(file, 'utf8'));
-    if (found?.[1] !== undefined) return found[1];
-  }
-  return null;
 }

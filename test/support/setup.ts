@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { arm64 } from './arm64.ts';
 import { NSS_WRAPPER } from './name-service.ts';
 import { allNatsServers } from './newer-nats-server.ts';
 
@@ -22,6 +23,7 @@ const programs = {
   gcc: 'build-essential',
   faketime: 'faketime',
   go: 'golang-go',
+  'qemu-aarch64-static': 'qemu-user-static',
 } as const;
 
 /** A file of a library → Debian package. */
@@ -95,4 +97,5 @@ if (packages.length > 0) {
 // Newer hubs for the tests that go through versions; those tests say themselves where one is missing.
 const cache = join(import.meta.dirname, '../../.cache');
 mkdirSync(cache, { recursive: true });
+if (arm64(cache) === null) console.error('setup: Node for arm64, or the libraries under it, could not be fetched');
 for (const command of allNatsServers(cache).missing) console.error(`setup: a nats-server is missing: ${command}`);
