@@ -8,7 +8,8 @@ import { tempDir } from './temp.ts';
 
 /** The build of this clone. */
 export const DIST = join(import.meta.dirname, '../../dist');
-const READY_TIMEOUT_MS = 20_000;
+/** Far beyond what a start takes: some seconds on a machine with much else to do. */
+const READY_TIMEOUT_MS = 60_000;
 
 /** Sections of petiole.yaml in its own words; a section given here replaces the default one. */
 export type BoxConfig = Record<string, unknown>;
