@@ -64,7 +64,7 @@ class Writer {
     this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
   }
 
-  commit({ epoch, batches, watermarks, retained, sessions }: Extract<Request, { kind: 'commit' }>): void {
+  commit({ epoch, batches, watermarks, retained, sessions, taken }: Extract<Request, { kind: 'commit' }>): void {
     const start = performance.now();
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
@@ -75,6 +75,7 @@ class Writer {
         if (retained) parts.retained.apply(Buffer.from(retained.buffer));
         const appended = batches.map((batch) => parts.lanes.append(batch));
         if (sessions) parts.sessions.apply(sessions, appended);
+        if (taken) parts.taken.apply(taken, appended);
         return appended;
       });
       this.#store.wrote(batches);
