@@ -245,6 +245,15 @@ export class Journal implements Service {
     return lane >= 0 && this.taken.has(source, number, this.#baseName(lane));
   }
 
+  /**
+   * Messages that a source threw away or that nobody will take, for the ledger; where they have a number, once. Resolves
+   * once it is on disk; rejects with store_failed or disk_full.
+   */
+  async lost(where: string, count: number, detail: string, source: string, number: number | null): Promise<void> {
+    const { failure } = await this.#writer.ask('marked', { kind: 'lost', where, count, detail, source, number });
+    if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
+  }
+
   /** A lane is one with its late part here: what came while there was no link comes again when there is one. */
   #baseName(lane: number): string {
     const name = this.#lanes[lane]?.name ?? '';

@@ -128,7 +128,7 @@ export interface TakenNote extends TakenNumber {
 /** What a commit does to the numbers, applied in this order. */
 export interface TakenChanges {
   readonly dropped: readonly string[];
-  readonly forgotten: readonly { readonly source: string; readonly number: number }[];
+  readonly forgotten: readonly { readonly source: string; readonly through: number }[];
   readonly noted: readonly TakenNote[];
 }
 
@@ -151,6 +151,8 @@ export type Request =
   | { kind: 'release'; lane: number; end: number }
   /** A small value that outlives the process, such as how far a consumer has come. Alone in its transaction. */
   | { kind: 'mark'; id: number; name: string; value: string }
+  /** Messages that never came, for the ledger; with a number once, with its note. Alone in its transaction. */
+  | { kind: 'lost'; id: number; where: string; count: number; detail: string; source: string; number: number | null }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
   | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
   /** Whether the wall clock is right: nothing expires while it is not. */

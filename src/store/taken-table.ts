@@ -11,7 +11,7 @@ export class TakenTable {
   constructor(db: Database.Database) {
     this.#db = db;
     this.#insert = db.prepare('INSERT OR IGNORE INTO taken (source, number, lane) VALUES (?, ?, ?)');
-    this.#forget = db.prepare('DELETE FROM taken WHERE source = ? AND number = ?');
+    this.#forget = db.prepare('DELETE FROM taken WHERE source = ? AND number <= ?');
     this.#drop = db.prepare('DELETE FROM taken WHERE source = ?');
   }
 
@@ -19,10 +19,15 @@ export class TakenTable {
     return this.#db.prepare<[], TakenNumber>('SELECT source, number, lane FROM taken').all();
   }
 
+  /** False where it was there already. */
+  note(source: string, number: number, lane: string): boolean {
+    return this.#insert.run(source, number, lane).changes > 0;
+  }
+
   /** Within the transaction of a commit; `results` say which of its batches are kept. */
   apply({ dropped, forgotten, noted }: TakenChanges, results: readonly BatchResult[]): void {
     for (const source of dropped) this.#drop.run(source);
-    for (const { source, number } of forgotten) this.#forget.run(source, number);
+    for (const { source, through } of forgotten) this.#forget.run(source, through);
     for (const { source, number, lane, batch } of noted) {
       if (!results[batch]?.failure) this.#insert.run(source, number, lane);
     }

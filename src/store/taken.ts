@@ -13,7 +13,7 @@ const RIDING_MAX = 1024;
 
 class Changes {
   readonly dropped = new Set<string>();
-  readonly forgotten: { source: string; number: number }[] = [];
+  readonly forgotten: { source: string; through: number }[] = [];
   readonly noted: TakenNote[] = [];
 
   get size(): number {
@@ -57,11 +57,16 @@ export class Taken {
     this.#changes.noted.push(note);
   }
 
-  /** It can't come again. Goes to disk with a later commit. */
-  forget(source: string, number: number): void {
-    if (this.#known.get(source)?.delete(number) !== true) return;
-    this.#changes.forgotten.push({ source, number });
-    if (this.#changes.size > RIDING_MAX) this.#changedSome();
+  /** Numbers up to this one can't come again. Goes to disk with a later commit. */
+  forget(source: string, through: number): void {
+    const numbers = this.#known.get(source);
+    if (numbers === undefined) return;
+    let isKnown = false;
+    for (const number of numbers.keys()) if (number <= through) isKnown = numbers.delete(number) || isKnown;
+    if (!isKnown) return;
+    if (numbers.size === 0) this.#known.delete(source);
+    this.#changes.forgotten.push({ source, through });
+    if (this.isDue) this.#changedSome();
   }
 
   /** Nothing of this source comes again. */
@@ -80,10 +85,6 @@ export class Taken {
 
   get isDue(): boolean {
     return this.#changes.size > RIDING_MAX;
-  }
-
-  get isChanged(): boolean {
-    return this.#changes.size > 0;
   }
 
   /** The changes for a commit; null for none. */

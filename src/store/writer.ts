@@ -35,6 +35,9 @@ const CLOCK_STEP_MS = 3_600_000;
 /** A smaller blob is copied: it may share its memory with others. */
 const TRANSFER_FROM = 16 * 1024;
 
+/** No lane took what stood behind a number: the ledger has it. */
+const LOST = '*';
+
 class Writer {
   readonly #settings: WriterSettings;
   readonly #store: HeldStore;
@@ -111,6 +114,19 @@ class Writer {
       this.#store.transaction(({ db }) => setMark(db, name, value));
     } catch (error) {
       failure = this.#store.fail(error, 'cannot keep a mark');
+    }
+    post({ kind: 'marked', id, failure });
+  }
+
+  lost({ id, where, count, detail, source, number }: Extract<Request, { kind: 'lost' }>): void {
+    let failure: StoreFailure | null = null;
+    try {
+      this.#store.transaction(({ taken, ledger }) => {
+        if (number === null || taken.note(source, number, LOST))
+          ledger.lose(where, 'refused', count, null, null, detail);
+      });
+    } catch (error) {
+      failure = this.#store.fail(error, 'cannot note a loss');
     }
     post({ kind: 'marked', id, failure });
   }
@@ -221,6 +237,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'mark':
       writer.mark(request.id, request.name, request.value);
+      return;
+    case 'lost':
+      writer.lost(request);
       return;
     case 'session':
       writer.readSession(request.id, request.session, request.after);
