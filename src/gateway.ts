@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { reachable } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Authenticator } from './core/authenticator.ts';
@@ -21,6 +22,8 @@ import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { TimeKeeper } from './ops/time-keeper.ts';
 import { Wear } from './ops/wear.ts';
+import type { Firmware } from './serial/bridge/firmware/firmware.ts';
+import type { BridgeContext } from './serial/bridge/options.ts';
 import type { SerialEdge } from './serial/serial-edge.ts';
 import { Journal } from './store/journal.ts';
 import { serverId, Uplink } from './uplink.ts';
@@ -61,6 +64,7 @@ export class Gateway implements Service {
   readonly #startedAtMs = Date.now();
   #nats: ClientPort | null = null;
   #serial: SerialEdge | null = null;
+  #firmware: Firmware | null = null;
   #sampling: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Log) {
@@ -161,6 +165,7 @@ export class Gateway implements Service {
       await this.#makeNats();
       await this.#nats?.start();
       await this.#makeSerial();
+      await this.#firmware?.start();
       await this.#serial?.start();
       await this.#announcer.start();
       await this.#status?.start();
@@ -182,6 +187,7 @@ export class Gateway implements Service {
     await this.#status?.stop();
     await this.#announcer.stop();
     await this.#serial?.stop();
+    await this.#firmware?.stop();
     await this.#nats?.stop();
     await this.#mqtt.stop();
     await this.#uplink.stop();
@@ -219,16 +225,46 @@ export class Gateway implements Service {
   }
 
   async #makeSerial(): Promise<void> {
-    const { serial, modbus } = this.#config;
-    if (serial.length + modbus.length === 0) return;
+    const { serial, modbus, bridges } = this.#config;
+    if (serial.length + modbus.length + bridges.length === 0) return;
     // Loaded only where there is such a port.
     const { SerialEdge } = await import('./serial/serial-edge.ts');
+    const log = this.#log.child({ part: 'serial' });
+    if (bridges.length > 0) this.#firmware = await this.#makeFirmware(log);
     this.#serial = new SerialEdge({
       ports: serial,
       buses: modbus,
+      boards: bridges,
+      ...(this.#firmware && { bridge: this.#bridgeContext(this.#firmware) }),
       router: this.#router,
-      log: this.#log.child({ part: 'serial' }),
+      log,
     });
+  }
+
+  async #makeFirmware(log: Log): Promise<Firmware> {
+    const { Firmware } = await import('./serial/bridge/firmware/firmware.ts');
+    const { gateway, bridges, firmware: options } = this.#config;
+    return new Firmware({
+      options,
+      gateway: gateway.name,
+      ports: bridges.map(({ name }) => name),
+      folder: join(gateway.data, 'firmware'),
+      router: this.#router,
+      hub: this.#uplink.link,
+      mark: (name) => this.#journal.mark(name),
+      setMark: (name, value) => this.#journal.setMark(name, value),
+      log,
+    });
+  }
+
+  #bridgeContext(firmware: Firmware): BridgeContext {
+    return {
+      gateway: this.#config.gateway.name,
+      store: this.#journal,
+      isClockTrusted: () => this.#time.status().trust !== 'untrusted',
+      firmware,
+      activeSources: new Set(),
+    };
   }
 
   /** Everything the parts know; composed only when somebody looks. */
@@ -259,6 +295,7 @@ export class Gateway implements Service {
       mqtt: this.#mqtt.status(),
       nats: this.#nats?.status() ?? NO_NATS,
       serial: this.#serial?.status() ?? [],
+      firmware: this.#firmware?.status() ?? null,
     });
     return { ...facts, problems: problems(facts) };
   }

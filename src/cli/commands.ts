@@ -7,6 +7,7 @@ export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['status', async () => (await import('./status.ts')).status],
   ['drain', async () => (await import('./drain.ts')).drain],
   ['journal', async () => (await import('./journal.ts')).journal],
+  ['firmware', async () => (await import('./firmware.ts')).firmware],
   ['user', async () => (await import('./user.ts')).user],
   ['tail', async () => (await import('./tail.ts')).tail],
   ['pub', async () => (await import('./pub.ts')).pub],

@@ -215,6 +215,12 @@ export function userKey() {
   return v.pipe(v.string(expected), v.check(isUserKey, expected));
 }
 
+/** The public half of a key that signs firmware. */
+export function signingKey() {
+  const expected = 'an Ed25519 public key of 43 letters, digits, "-" and "_"\n`petiole firmware key` makes a pair';
+  return v.pipe(v.string(expected), v.regex(/^[A-Za-z0-9_-]{43}$/, expected));
+}
+
 /** Of a web page, as browsers send it: no path behind it. */
 export function origin() {
   const expected = 'an origin such as https://panel.example or http://192.168.0.7:8080, without a path';

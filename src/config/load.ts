@@ -121,7 +121,7 @@ function openSource(file: string | null, cwd: string): Source {
 /**
  * `status: off` is short for `status: { listen: off }`, and so is `nats: off`; `websocket: true` of a listener for
  * `websocket: {}`, and `allow_responses: true` of a user. Of a serial port `port: /dev/ttyUSB0` (or `tcp://host:port`) is
- * short for its path, and `frame: nmea` and `decode: json` for their types.
+ * short for its path, `frame: nmea` and `decode: json` for their types, and `bridge: true` for `bridge: {}`.
  */
 function expandShorthand(tree: unknown): unknown {
   if (!isMap(tree)) return tree;
@@ -133,12 +133,17 @@ function expandShorthand(tree: unknown): unknown {
   return { ...tree, ...Object.fromEntries(short.map((key) => [key, { listen: 'off' }])) };
 }
 
+const BRIDGE_BAUD = 115_200;
+
 function expandPort(entry: unknown): void {
   if (!isMap(entry)) return;
   const { port, frame, decode } = entry;
   if (typeof port === 'string') entry.port = port.startsWith('tcp://') ? { tcp: port.slice(6) } : { path: port };
   if (typeof frame === 'string') entry.frame = { type: frame };
   if (typeof decode === 'string') entry.decode = { type: decode };
+  expandFlag(entry, 'bridge');
+  // What boards with a USB connector speak, and the library's examples.
+  if (entry.bridge !== undefined) entry.baud ??= BRIDGE_BAUD;
 }
 
 /** The register lists of Modbus units that name a device file, before those of the unit itself. */

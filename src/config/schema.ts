@@ -3,11 +3,13 @@ import * as v from 'valibot';
 import { safeToken } from '../core/subject.ts';
 import { isLoopback } from './address.ts';
 import * as field from './fields.ts';
+import { firmware, toFirmware } from './firmware.ts';
 import { LANES_MAX, lane, toLane } from './lanes.ts';
 import { mqtt, toMqtt } from './mqtt.ts';
 import { nats, toNats } from './nats.ts';
 import type { Resolved } from './paths.ts';
 import { PORTS_MAX, serialPort, toModbusPort, toSerialPort } from './serial.ts';
+import { toBridgePort } from './serial-bridge.ts';
 import { toUpstream, upstream } from './upstream.ts';
 import { toUser, USERS_MAX, user } from './users.ts';
 
@@ -60,6 +62,7 @@ export const fileSchema = field.map({
   /** Without it messages are kept until there is one. */
   upstream: v.optional(upstream),
   serial: v.optional(field.list(serialPort, 0, PORTS_MAX), []),
+  firmware: v.optional(firmware, {}),
 });
 
 /** The file's values with units resolved and defaults filled in; keys as in the file. */
@@ -80,6 +83,7 @@ export type UpstreamConfig = NonNullable<Config['upstream']>;
 
 export function toConfig(file: FileValues, resolved: Resolved) {
   const { gateway, log, mqtt, users, nats, status, journal, lanes, upstream, serial } = file;
+  const ports = serial.filter((port) => !port.modbus && !port.bridge);
   const { absolute } = resolved;
   return {
     gateway: { name: gateway.name, data: absolute(gateway.data) },
@@ -97,8 +101,10 @@ export function toConfig(file: FileValues, resolved: Resolved) {
       enduranceBytes: journal.endurance,
       keep: { ms: journal.keep_after_ack, bytesMax: journal.keep_after_ack_bytes },
     },
-    serial: serial.filter(({ modbus }) => !modbus).map((port) => toSerialPort(port, absolute)),
+    serial: ports.map((port) => toSerialPort(port, absolute)),
     modbus: serial.filter(({ modbus }) => modbus).map((port) => toModbusPort(port, absolute)),
+    bridges: serial.flatMap((port) => (port.bridge ? [toBridgePort(toSerialPort(port, absolute), port.bridge)] : [])),
+    firmware: toFirmware(file.firmware),
     lanes: lanes.map(toLane),
     upstream: upstream ? toUpstream(upstream, gateway.name, resolved) : null,
   };

@@ -22,6 +22,11 @@ export function checkSerial({ serial = [] }: Draft, refused: Refused, report: Re
       for (const step of path) value = (value as Record<string, unknown> | undefined)?.[step];
       return value !== undefined || refused(at(...path));
     };
+    if (port.bridge !== undefined) {
+      checkBridge(port, at, report);
+      return;
+    }
+    if (!has('subject')) report(at('subject'), 'this key is missing', 'add subject: line3.scale, or bridge: true');
     if (port.modbus !== undefined) {
       checkModbus(port, at, report);
       return;
@@ -30,6 +35,20 @@ export function checkSerial({ serial = [] }: Draft, refused: Refused, report: Re
     checkDecode(port, at, has, report);
     checkCommands(port, at, has, report);
   });
+}
+
+/** A board says all of this itself. */
+const notOfBridge = ['modbus', 'payload', 'polls', 'filters'] as const;
+
+function checkBridge(port: Port, at: At, report: Report): void {
+  for (const key of notOfBridge) {
+    const value = port[key];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    report(at(key), 'a bridge has no such key: the board says for itself what it sends', `remove ${key}, or bridge`);
+  }
+  if ((port.subject ?? '').replaceAll('{port}', '').includes('{')) {
+    report(at('subject'), 'a bridge has no fields', 'give a subject without {…}: entities are the tokens below it');
+  }
 }
 
 function checkModbus({ modbus, subject }: Port, at: At, report: Report): void {

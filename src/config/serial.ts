@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import * as field from './fields.ts';
 import { modbus, toModbus } from './modbus.ts';
+import { bridge } from './serial-bridge.ts';
 import { decode, frame, toDecoder, toFraming } from './serial-frames.ts';
 import { command, FILTERS_MAX, filter, POLLS_MAX, poll, toCommand, toFilter, toPoll } from './serial-traffic.ts';
 
@@ -36,7 +37,8 @@ export const serialPort = field.map({
   decode: v.optional(decode, {}),
   output: v.optional(field.choice(['json', 'fields', 'frame'])),
   units: v.optional(field.yesOrNo(), false),
-  subject: v.pipe(field.subjectTemplate(), v.metadata({ example: 'line3.scale' })),
+  /** A bridge's messages are below it; its port's name unless given. Every other port needs it. */
+  subject: v.optional(v.pipe(field.subjectTemplate(), v.metadata({ example: 'line3.scale' }))),
   payload: v.optional(field.text()),
   filters: v.optional(field.list(filter, 0, FILTERS_MAX), []),
   command: v.optional(command, {}),
@@ -51,6 +53,8 @@ export const serialPort = field.map({
   recorder: v.optional(field.size('0', '1MiB'), '4KiB'),
   /** The port is a bus: frame, decode, polls and acknowledge have no meaning then. */
   modbus: v.optional(modbus),
+  /** A board that speaks for itself: of the keys above only those of the line, subject, silence and recorder have a meaning. */
+  bridge: v.optional(bridge),
 });
 
 type SerialValues = v.InferOutput<typeof serialPort>;
@@ -63,8 +67,9 @@ const wholeDecoders = new Set(['raw', 'hex', 'text']);
 /** One port as the serial edge takes it. */
 export function toSerialPort(file: SerialValues, absolute: (path: string) => string) {
   const { port: identity } = file;
+  const subject = file.subject ?? '{port}';
   // A template's subject is not one that a command could be sent to.
-  const commandSubject = file.subject.includes('{') ? '' : `${file.subject}.cmd`;
+  const commandSubject = subject.includes('{') ? '' : `${subject}.cmd`;
   return {
     name: file.name,
     identity: {
@@ -92,7 +97,7 @@ export function toSerialPort(file: SerialValues, absolute: (path: string) => str
     decoder: toDecoder(file.decode),
     output: file.output ?? (wholeDecoders.has(file.decode.type) ? ('frame' as const) : ('json' as const)),
     units: file.units,
-    subject: file.subject,
+    subject,
     payload: file.payload ?? '',
     filters: file.filters.map(toFilter),
     command: toCommand(file.command, commandSubject),

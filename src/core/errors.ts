@@ -40,6 +40,8 @@ export const errorCodes = [
   'port_lost',
   'port_silent',
   'modbus_exception',
+  'bridge_refused',
+  'firmware_refused',
   'not_connected',
   'request_timeout',
   'lane_full',

@@ -4,6 +4,7 @@ import type {
   CommandsFacts,
   Facts,
   Failure,
+  FirmwareFacts,
   GatewayFacts,
   LaneFacts,
   LedgerFacts,
@@ -97,6 +98,8 @@ export interface Parts {
   mqtt: MqttFacts;
   nats: NatsFacts;
   serial: readonly SerialPortFacts[];
+  /** Null where there is no board. */
+  firmware?: FirmwareFacts | null;
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -150,6 +153,7 @@ export function compose(parts: Parts): Facts {
     mqtt,
     nats,
     serial: [...parts.serial],
+    firmware: parts.firmware ?? null,
   };
 }
 

@@ -22,6 +22,8 @@ export interface Snapshot {
   nats: NatsFacts;
   /** Devices on serial ports, in the order of the configuration. */
   serial: SerialPortFacts[];
+  /** Null where there is no board. */
+  firmware: FirmwareFacts | null;
   /** What is wrong now, worst first: computed from the rest by `problems()` in health.ts. */
   problems: Problem[];
 }
@@ -301,7 +303,7 @@ export type SerialPortState = 'closed' | 'opening' | 'open' | 'absent' | 'waitin
 
 export interface SerialPortFacts {
   name: string;
-  kind: 'frames' | 'modbus';
+  kind: 'frames' | 'modbus' | 'bridge';
   state: SerialPortState;
   /** Device node while it is open, '' otherwise. */
   node: string;
@@ -336,6 +338,69 @@ export interface SerialPortFacts {
   /** The port whose device seems to be plugged in here; '' for none. */
   swap: string;
   units: readonly ModbusUnitFacts[];
+  /** The board of a bridge; null for none. */
+  board: BoardFacts | null;
+}
+
+/** A microcontroller that speaks the bridge's protocol, as it introduced itself. */
+export interface BoardFacts {
+  /** It was heard within its keep-alive time, or said that it would sleep. */
+  isThere: boolean;
+  sleepsUntilMs: number | null;
+  identity: string;
+  hardware: string;
+  firmware: string;
+  version: string;
+  /** SHA-256 of its image; '' where it does not know. */
+  hash: string;
+  isOnTrial: boolean;
+  check: 'crc32c' | 'crc16';
+  frameBytesMax: number;
+  window: number;
+  resetReason: string;
+  bootCount: number;
+  /** Resets seen since the box started. */
+  resets: number;
+  uptimeMs: number;
+  /** What the board had to throw away since its reset. */
+  lost: number;
+  subscriptions: readonly string[];
+  entities: readonly EntityFacts[];
+  /** Frames that did not come, came again, were refused and the like, by cause. */
+  counters: Readonly<Record<string, number>>;
+}
+
+export interface EntityFacts {
+  name: string;
+  unit: string;
+  type: string;
+  isWritable: boolean;
+  /** As on its subject; null before the first. */
+  value: unknown;
+  atMs: number | null;
+}
+
+/** Images for boards, and how far each is on its way. */
+export interface FirmwareFacts {
+  images: readonly { target: string; version: string; size: number; sha256: string }[];
+  transfers: readonly TransferFacts[];
+  /** Why the hub's bucket could not be read; '' where it could. */
+  bucketError: string;
+}
+
+export interface TransferFacts {
+  port: string;
+  /** offered, approved, waiting, transferring, verifying, trial, confirmed, reverted, failed or cancelled. */
+  state: string;
+  target: string;
+  version: string;
+  versionBefore: string;
+  size: number;
+  /** Bytes that the board has stored. */
+  offset: number;
+  /** Why it waits, failed or was taken back. */
+  reason: string;
+  sinceMs: number;
 }
 
 export interface ModbusUnitFacts {

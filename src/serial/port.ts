@@ -142,6 +142,7 @@ export class Port implements Receipt {
       swap: this.#swap,
       isFlooding: this.#throttle !== undefined,
       units: [],
+      board: null,
     };
   }
 

@@ -1,6 +1,8 @@
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import type { BridgePort } from './bridge/bridge-port.ts';
+import type { BoardStatus, BridgeContext, BridgePortOptions } from './bridge/options.ts';
 import { captureText } from './capture-file.ts';
 import type { ModbusPort } from './modbus/modbus-port.ts';
 import type { ModbusPortOptions, PortOptions } from './options.ts';
@@ -11,6 +13,9 @@ import type { PortState } from './supervisor.ts';
 export interface SerialEdgeOptions {
   readonly ports: readonly PortOptions[];
   readonly buses?: readonly ModbusPortOptions[];
+  readonly boards?: readonly BridgePortOptions[];
+  /** Where there are boards. */
+  readonly bridge?: BridgeContext;
   readonly router: Router;
   readonly log: Log;
   /** Where /sys and /dev are; '/' but for tests. */
@@ -31,7 +36,7 @@ export interface SerialContext {
 /** What the status page shows of one serial port. Times ending in `Ms` are wall clock unless they name a span. */
 export interface SerialPortStatus {
   readonly name: string;
-  readonly kind: 'frames' | 'modbus';
+  readonly kind: 'frames' | 'modbus' | 'bridge';
   readonly state: PortState;
   /** Device node while it is open. */
   readonly node: string;
@@ -68,6 +73,8 @@ export interface SerialPortStatus {
   readonly swap: string;
   /** Modbus units. */
   readonly units: readonly UnitStatus[];
+  /** The board of a bridge; null for none. */
+  readonly board: BoardStatus | null;
 }
 
 export interface UnitStatus {
@@ -90,9 +97,14 @@ export class SerialEdge implements Service {
   readonly #buses: readonly ModbusPortOptions[];
   readonly #context: SerialContext;
   readonly #masters: ModbusPort[] = [];
+  readonly #boards: readonly BridgePortOptions[];
+  readonly #bridge: BridgeContext | null;
+  readonly #bridges: BridgePort[] = [];
 
-  constructor({ ports, buses = [], router, log, root = '/' }: SerialEdgeOptions) {
+  constructor({ ports, buses = [], boards = [], bridge, router, log, root = '/' }: SerialEdgeOptions) {
     this.#buses = buses;
+    this.#boards = boards;
+    this.#bridge = bridge ?? null;
     const context: SerialContext = {
       router,
       log,
@@ -116,11 +128,19 @@ export class SerialEdge implements Service {
         await master.start();
       }
     }
+    if (this.#boards.length > 0 && this.#bridge !== null) {
+      const { BridgePort } = await import('./bridge/bridge-port.ts');
+      for (const options of this.#boards) {
+        const port = new BridgePort(options, this.#context, this.#bridge);
+        this.#bridges.push(port);
+        await port.start();
+      }
+    }
     this.#context.log.info({ ports: this.#all.map(({ options }) => options.name) }, 'serial ports are watched');
   }
 
-  get #all(): (Port | ModbusPort)[] {
-    return [...this.#ports, ...this.#masters];
+  get #all(): (Port | ModbusPort | BridgePort)[] {
+    return [...this.#ports, ...this.#masters, ...this.#bridges];
   }
 
   readonly stop = once(async () => {

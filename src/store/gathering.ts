@@ -9,7 +9,7 @@ import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
 const POOL_MAX = 8;
 
 /** What a waiting message costs besides its bytes: its place in the lists here and in the packed batch. */
-const MESSAGE_COST = 64;
+export const MESSAGE_COST = 64;
 
 interface Packing {
   lane: number;
@@ -30,6 +30,8 @@ export class Gathering {
   readonly #tokens: number[] = [];
   readonly #reached: number[] = [];
   readonly #batchOf: number[] = [];
+  /** Lanes that the present group has reached; see `together`. */
+  #group: { readonly count: number; readonly bytes: number; readonly lanes: Set<number> } | null = null;
   /** Where the last message went. */
   lastBatch = -1;
   bytes = 0;
@@ -51,13 +53,11 @@ export class Gathering {
 
   add(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void {
     const { subject, receivedAtMs, headers, payload } = message;
+    if (this.#group !== null) this.#makeRoom(lane, this.#group);
     let index = this.#open[lane] ?? -1;
     if (index < 0 || !this.#packings[index]?.packer.add(subject, receivedAtMs, headers, payload)) {
-      const buffer = this.#buffer(BatchPacker.sizeOf(subject, headers.length, payload.length));
-      const packer = new BatchPacker(buffer, this.#batchBytesMax(lane));
-      assert(packer.add(subject, receivedAtMs, headers, payload));
-      index = this.#packings.push({ lane, packer }) - 1;
-      this.#open[lane] = index;
+      index = this.#begin(lane, BatchPacker.sizeOf(subject, headers.length, payload.length));
+      assert(this.#packings[index]?.packer.add(subject, receivedAtMs, headers, payload));
     }
     this.bytes += MESSAGE_COST + payload.length + headers.length + subject.length;
     this.#receipts.push(receipt);
@@ -65,6 +65,36 @@ export class Gathering {
     this.#reached.push(reached);
     this.#batchOf.push(index);
     this.lastBatch = index;
+  }
+
+  /**
+   * What `work` adds is kept or refused as a whole in each lane: at most `count` messages, and `bytes` by the sizes of
+   * `BatchPacker.sizeOf`. Returns the batch of each lane that got some.
+   */
+  together(count: number, bytes: number, work: () => void): [lane: number, batch: number][] {
+    const lanes = new Set<number>();
+    this.#group = { count, bytes, lanes };
+    try {
+      work();
+    } finally {
+      this.#group = null;
+    }
+    return Array.from(lanes, (lane) => [lane, this.#open[lane] as number]);
+  }
+
+  /** The first message of a group in this lane: a batch that has room for all of them is open. */
+  #makeRoom(lane: number, { count, bytes, lanes }: { count: number; bytes: number; lanes: Set<number> }): void {
+    if (lanes.has(lane)) return;
+    lanes.add(lane);
+    const index = this.#open[lane] ?? -1;
+    if (index < 0 || !this.#packings[index]?.packer.hasRoom(count, bytes)) this.#begin(lane, bytes);
+  }
+
+  #begin(lane: number, bytes: number): number {
+    const bytesMax = Math.max(this.#batchBytesMax(lane), bytes);
+    const index = this.#packings.push({ lane, packer: new BatchPacker(this.#buffer(bytes), bytesMax) }) - 1;
+    this.#open[lane] = index;
+    return index;
   }
 
   #buffer(bytes: number): Buffer {

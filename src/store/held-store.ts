@@ -9,6 +9,7 @@ import type { LaneState, LedgerRow, Reply, StoreFailure, StoreState, WriterSetti
 import { type RetainedLoad, RetainedTable } from './retained-table.ts';
 import { type SessionLoad, SessionTable } from './session-table.ts';
 import { isCorrupt, isDiskError, storeError } from './store-error.ts';
+import { TakenTable } from './taken-table.ts';
 
 /** Sessions of one message to the main thread at the start. */
 const SESSIONS_AT_ONCE = 500;
@@ -33,6 +34,7 @@ export interface Parts {
   lanes: Lanes;
   retained: RetainedTable;
   sessions: SessionTable;
+  taken: TakenTable;
 }
 
 export type Post = (reply: Reply, transfer?: ArrayBuffer[]) => void;
@@ -92,11 +94,11 @@ export class HeldStore {
         }
         if (settings.sessions && !this.#hasRetained) stored = sessions.load();
       }).immediate();
-      return { ledger, lanes, retained, kept, sessions, stored };
+      return { ledger, lanes, retained, kept, sessions, stored, taken: new TakenTable(db) };
     };
     const { db, epoch, note, parts } = openStore(settings.folder, load, distrust);
-    const { ledger, lanes, retained, kept, sessions, stored } = parts;
-    this.#parts = { db, epoch, ledger, lanes, retained, sessions };
+    const { ledger, lanes, retained, kept, sessions, stored, taken } = parts;
+    this.#parts = { db, epoch, ledger, lanes, retained, sessions, taken };
     const isAgain = this.#lanesBefore.length > 0;
     this.#lanesBefore = lanes.state();
     this.#failure = null;
@@ -119,6 +121,7 @@ export class HeldStore {
       watermarks: lanes.watermarks(),
       store: this.state(),
       marks: allMarks(db),
+      taken: taken.load(),
       retainedLeft: kept.left,
       retainedKnown: isKnown,
       note,

@@ -5,9 +5,9 @@ import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
 import { Cursors } from './cursors.ts';
-import { Gathering } from './gathering.ts';
+import { Gathering, MESSAGE_COST } from './gathering.ts';
 import { LaneMatch, type LaneRule } from './lane-match.ts';
-import { LateParts } from './late-parts.ts';
+import { LATE_SUFFIX, LateParts } from './late-parts.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type {
   LaneSettings,
@@ -21,10 +21,11 @@ import type {
   Watermark,
   WriterSettings,
 } from './protocol.ts';
-import { BATCH_BYTES_MAX, BatchReader } from './record.ts';
+import { BATCH_BYTES_MAX, BatchReader, RECORD_OVERHEAD_MAX } from './record.ts';
 import { Retained } from './retained.ts';
 import { Sessions } from './sessions.ts';
 import { type Tail, Tails } from './tails.ts';
+import { Taken } from './taken.ts';
 import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
 /**
@@ -66,6 +67,8 @@ export class Journal implements Service {
   readonly retained: Retained | null;
   /** Null where there are no persistent sessions. */
   readonly sessions: Sessions | null;
+  /** Numbers of sources that send until they have a receipt. */
+  readonly taken: Taken;
   readonly #log: Log;
   /** Called when the store had to be opened again: with `change` lanes, cursors and perhaps the epoch become others. */
   readonly #reopened: (change: () => void) => void;
@@ -103,6 +106,7 @@ export class Journal implements Service {
     this.#writer = new WriterThread(options, (reply) => this.#receive(reply), log);
     const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
     this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
+    this.taken = new Taken(() => this.#schedule());
     this.retained = options.retained
       ? new Retained(
           options.retained,
@@ -145,10 +149,11 @@ export class Journal implements Service {
     }, TURN_MS);
   }
 
-  #ready({ epoch, store, lanes, watermarks, marks, retainedLeft, retainedKnown, note }: Ready): void {
+  #ready({ epoch, store, lanes, watermarks, marks, taken, retainedLeft, retainedKnown, note }: Ready): void {
     const isAnew = this.#epoch !== epoch;
     // What was set in this run is newer than what a damaged store still had.
     this.#marks = new Map([...marks, ...this.#marks]);
+    this.taken.load(taken);
     this.#epoch = epoch;
     this.#store = store;
     this.#lanes = lanes;
@@ -220,6 +225,41 @@ export class Journal implements Service {
     this.#schedule();
   }
 
+  /**
+   * Publishes what a source sent under a number, within `publish`: in each lane all of it is kept or nothing, and with it
+   * the note that this lane has it. At most `count` messages, of `bytes` with their subjects. False where the disk is so
+   * far behind that nothing was published.
+   */
+  take(source: string, number: number, count: number, bytes: number, publish: () => void): boolean {
+    const room = bytes + count * Math.max(RECORD_OVERHEAD_MAX, MESSAGE_COST);
+    if (this.#stopping || this.#queueBytes + room > QUEUE_BYTES_MAX) return false;
+    for (const [lane, batch] of this.#gathering.together(count, room, publish)) {
+      this.taken.note({ source, number, lane: this.#baseName(lane), batch });
+    }
+    return true;
+  }
+
+  /** Whether the lane of this message has what the source sent under the number. */
+  hasTaken(source: string, number: number, message: Message): boolean {
+    const lane = this.laneOf(message);
+    return lane >= 0 && this.taken.has(source, number, this.#baseName(lane));
+  }
+
+  /**
+   * Messages that a source threw away or that nobody will take, for the ledger; where they have a number, once. Resolves
+   * once it is on disk; rejects with store_failed or disk_full.
+   */
+  async lost(where: string, count: number, detail: string, source: string, number: number | null): Promise<void> {
+    const { failure } = await this.#writer.ask('marked', { kind: 'lost', where, count, detail, source, number });
+    if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
+  }
+
+  /** A lane is one with its late part here: what came while there was no link comes again when there is one. */
+  #baseName(lane: number): string {
+    const name = this.#lanes[lane]?.name ?? '';
+    return name.endsWith(LATE_SUFFIX) ? name.slice(0, -LATE_SUFFIX.length) : name;
+  }
+
   #partOf(lane: number): number {
     if (!this.#parts.isParted(lane)) return lane;
     const { lastSequence = 0, bytes = 0 } = this.#lanes[lane] ?? {};
@@ -239,7 +279,7 @@ export class Journal implements Service {
   /** Sends off what has gathered; one commit at a time. `isDue`: also what could wait for another's commit. */
   #flush(isDue = false): void {
     if (this.#committing || !this.#writer.started) return;
-    const isChanged = (this.retained?.isChanged ?? false) || (this.sessions?.isUrgent ?? false);
+    const isChanged = (this.retained?.isChanged ?? false) || (this.sessions?.isUrgent ?? false) || this.taken.isDue;
     const isFull = this.#gathering.count > 0 || isChanged || isDue;
     const watermarks = this.#cursors.due(isFull, performance.now());
     if (!isFull && watermarks.length === 0) return;
@@ -252,7 +292,8 @@ export class Journal implements Service {
     if (retained) transfer.push(retained.buffer as ArrayBuffer);
     const sessions = this.sessions?.takeChanges() ?? null;
     if (sessions?.packed) transfer.push(sessions.packed.buffer as ArrayBuffer);
-    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained, sessions }, transfer);
+    const taken = this.taken.takeChanges();
+    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained, sessions, taken }, transfer);
   }
 
   #receive(reply: Reply): void {
@@ -296,6 +337,7 @@ export class Journal implements Service {
     // Before the receipts below, which may wait for it.
     this.retained?.committed(failure);
     this.sessions?.committed(failure);
+    this.taken.committed(results, failure !== null);
     // The next commit is on its way before the receipts of this one cost time.
     if (this.#gathering.count > 0) this.#flush();
     this.#commits++;

@@ -132,6 +132,13 @@ const migrations: readonly Migration[] = [
   );
   `,
   },
+  {
+    sql: `
+  -- Numbers of a source that sends until it has a receipt, whose messages in this lane are journaled (see taken.ts).
+  CREATE TABLE taken (source TEXT NOT NULL, number INTEGER NOT NULL, lane TEXT NOT NULL, PRIMARY KEY (source, number, lane))
+  WITHOUT ROWID;
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

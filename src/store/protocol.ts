@@ -113,6 +113,25 @@ export interface LedgerRow {
   declared: boolean;
 }
 
+/** A number of a source whose messages in this lane are journaled; see taken.ts. */
+export interface TakenNumber {
+  readonly source: string;
+  readonly number: number;
+  readonly lane: string;
+}
+
+/** The same while its messages are in a batch of a commit. */
+export interface TakenNote extends TakenNumber {
+  readonly batch: number;
+}
+
+/** What a commit does to the numbers, applied in this order. */
+export interface TakenChanges {
+  readonly dropped: readonly string[];
+  readonly forgotten: readonly { readonly source: string; readonly through: number }[];
+  readonly noted: readonly TakenNote[];
+}
+
 export type Request =
   /** `epoch`: to which the watermarks belong. `retained`: packed changes (see retained-rows.ts). */
   | {
@@ -122,6 +141,7 @@ export type Request =
       watermarks: Watermark[];
       retained: Uint8Array | null;
       sessions: SessionChanges | null;
+      taken: TakenChanges | null;
     }
   /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
@@ -131,6 +151,8 @@ export type Request =
   | { kind: 'release'; lane: number; end: number }
   /** A small value that outlives the process, such as how far a consumer has come. Alone in its transaction. */
   | { kind: 'mark'; id: number; name: string; value: string }
+  /** Messages that never came, for the ledger; with a number once, with its note. Alone in its transaction. */
+  | { kind: 'lost'; id: number; where: string; count: number; detail: string; source: string; number: number | null }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
   | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
   /** Whether the wall clock is right: nothing expires while it is not. */
@@ -201,6 +223,7 @@ export type Reply =
       watermarks: Watermark[];
       store: StoreState;
       marks: [name: string, value: string][];
+      taken: TakenNumber[];
       /** Retained messages that are beyond the limits and stay on the disk. */
       retainedLeft: number;
       /** The main thread had them from an earlier opening: its own count, and are written into this store. */

@@ -26,7 +26,7 @@ export const BATCH_BYTES_MAX = 256 * 1024;
 /** Bounds the subject table of a batch and what one damaged blob can take with it. */
 export const BATCH_RECORDS_MAX = 4096;
 /** Varints and subject reference around a record whose subject is new. */
-const RECORD_OVERHEAD_MAX = 40;
+export const RECORD_OVERHEAD_MAX = 40;
 
 /** Packs records into one buffer that is then handed to the writer thread without a copy. */
 export class BatchPacker {
@@ -67,6 +67,11 @@ export class BatchPacker {
   /** Upper bound of the bytes that a record takes. */
   static sizeOf(subject: string, headersLength: number, payloadLength: number): number {
     return RECORD_OVERHEAD_MAX + subject.length * 3 + headersLength + payloadLength;
+  }
+
+  /** Whether `count` records of these bytes together, by `sizeOf`, still fit. */
+  hasRoom(count: number, bytes: number): boolean {
+    return this.#count + count <= BATCH_RECORDS_MAX && this.#length + bytes <= this.#bytesMax;
   }
 
   /** False where the record does not fit any more; an empty packer takes every record that its buffer can hold. */

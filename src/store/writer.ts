@@ -35,6 +35,9 @@ const CLOCK_STEP_MS = 3_600_000;
 /** A smaller blob is copied: it may share its memory with others. */
 const TRANSFER_FROM = 16 * 1024;
 
+/** No lane took what stood behind a number: the ledger has it. */
+const LOST = '*';
+
 class Writer {
   readonly #settings: WriterSettings;
   readonly #store: HeldStore;
@@ -64,7 +67,7 @@ class Writer {
     this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
   }
 
-  commit({ epoch, batches, watermarks, retained, sessions }: Extract<Request, { kind: 'commit' }>): void {
+  commit({ epoch, batches, watermarks, retained, sessions, taken }: Extract<Request, { kind: 'commit' }>): void {
     const start = performance.now();
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
@@ -75,6 +78,7 @@ class Writer {
         if (retained) parts.retained.apply(Buffer.from(retained.buffer));
         const appended = batches.map((batch) => parts.lanes.append(batch));
         if (sessions) parts.sessions.apply(sessions, appended);
+        if (taken) parts.taken.apply(taken, appended);
         return appended;
       });
       this.#store.wrote(batches);
@@ -110,6 +114,19 @@ class Writer {
       this.#store.transaction(({ db }) => setMark(db, name, value));
     } catch (error) {
       failure = this.#store.fail(error, 'cannot keep a mark');
+    }
+    post({ kind: 'marked', id, failure });
+  }
+
+  lost({ id, where, count, detail, source, number }: Extract<Request, { kind: 'lost' }>): void {
+    let failure: StoreFailure | null = null;
+    try {
+      this.#store.transaction(({ taken, ledger }) => {
+        if (number === null || taken.note(source, number, LOST))
+          ledger.lose(where, 'refused', count, null, null, detail);
+      });
+    } catch (error) {
+      failure = this.#store.fail(error, 'cannot note a loss');
     }
     post({ kind: 'marked', id, failure });
   }
@@ -220,6 +237,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'mark':
       writer.mark(request.id, request.name, request.value);
+      return;
+    case 'lost':
+      writer.lost(request);
       return;
     case 'session':
       writer.readSession(request.id, request.session, request.after);

@@ -65,6 +65,17 @@ test('an empty file gives the safe defaults', (t) => {
       },
       serial: [],
       modbus: [],
+      bridges: [],
+      firmware: {
+        keys: [],
+        bucket: null,
+        isApprovedAtOnce: false,
+        windows: [],
+        allowsOlder: false,
+        imageBytesMax: 4 * MiB,
+        cacheBytesMax: 64 * MiB,
+        confirmTimeoutMs: 120_000,
+      },
       lanes: [
         {
           name: 'default',
@@ -212,6 +223,17 @@ upstream:
     },
     serial: [],
     modbus: [],
+    bridges: [],
+    firmware: {
+      keys: [],
+      bucket: null,
+      isApprovedAtOnce: false,
+      windows: [],
+      allowsOlder: false,
+      imageBytesMax: 4 * MiB,
+      cacheBytesMax: 64 * MiB,
+      confirmTimeoutMs: 120_000,
+    },
     lanes: [
       {
         name: 'alarms',

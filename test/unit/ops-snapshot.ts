@@ -161,6 +161,7 @@ export function facts(changes: Changes = {}): Facts {
       ...changes.nats,
     },
     serial: changes.serial ?? [],
+    firmware: null,
   };
 }
 

@@ -124,6 +124,7 @@ export class ModbusPort implements Receipt {
       captures: this.recorder.captures.length,
       swap: '',
       units: this.#units.map((unit) => unit.status(clockMs)),
+      board: null,
     };
   }
 
