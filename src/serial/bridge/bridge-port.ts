@@ -4,7 +4,7 @@ import { once } from '../../core/service.ts';
 import { errorHeaders } from '../error-headers.ts';
 import { Recorder } from '../recorder.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { Supervisor } from '../supervisor.ts';
+import { type Sniffer, Supervisor } from '../supervisor.ts';
 import type { Board } from './board.ts';
 import { BoardUpdater } from './board-updater.ts';
 import { Calls, type Outcome } from './calls.ts';
@@ -140,6 +140,11 @@ export class BridgePort {
     this.#end();
     this.#ownRequests.stop();
   });
+
+  /** The bytes of the line as they pass, until the function that is returned is called. */
+  sniff(sniffer: Sniffer): () => void {
+    return this.#supervisor.sniff(sniffer);
+  }
 
   status(): SerialPortStatus {
     const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
