@@ -3,8 +3,8 @@
  *
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
- *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, end-to-end, fan-out-0, fan-out-1, connections,
- *                  retained, sessions (may be given again)
+ *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, drain-always, drain-r3, live,
+ *                  end-to-end, fan-out-0, fan-out-1, connections, retained, sessions (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
  *   --strict       exit 1 also where a figure misses what it must reach
@@ -17,14 +17,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findNewerNatsServer, versionOf } from '../support/newer-nats-server.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
-import { boxContender, type Procedure } from './box-contender.ts';
+import { boxContender } from './box-contender.ts';
 import { brokers } from './brokers.ts';
 import type { Contender } from './contender.ts';
+import { drainRows } from './drain-rows.ts';
 import { leafRows } from './leaf-rows.ts';
 import { connections, fanOut, retained } from './mqtt-phases.ts';
 import { natsRows } from './nats-rows.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
-import { backlog, endToEnd, type Ground, ingest, lone } from './phases.ts';
+import { endToEnd, type Ground, ingest, lone } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
 import { sessions } from './session-phase.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
@@ -156,24 +157,6 @@ async function runLone(): Promise<void> {
   }
 }
 
-async function runDrain(procedure: Procedure): Promise<void> {
-  const messages = Math.round(200_000 * scale);
-  const section = `drain (${procedure}): ${messages} messages made offline, into a file stream, 200 live messages/s beside it`;
-  const result = await backlog(ground, procedure, messages);
-  const set = (label: string, value: number, row?: RowOptions) => sheet.set(section, label, BOX, value, row);
-  set('messages/s', result.rate, { atLeast: 30_000 });
-  set('CPU s per 100,000', result.cpuSPer100k, { digits: 2 });
-  set('memory offline: start, MiB', result.offlineMiB.start, { digits: 1 });
-  set('memory offline: half way, MiB', result.offlineMiB.middle, { digits: 1 });
-  set('memory offline: end, MiB', result.offlineMiB.end, { digits: 1 });
-  set('memory peak, MiB', result.peakMiB, { digits: 1, atMost: 110 });
-  set('live p50, ms', result.liveMs.p50, { digits: 2 });
-  set('live p99, ms', result.liveMs.p99, { digits: 2 });
-  set('live sent', result.live.sent);
-  set('live arrived', result.live.arrived);
-  judge(section, BOX, result.report);
-}
-
 async function runEndToEnd(): Promise<void> {
   const messages = options.quick ? 500 : 10_000;
   const section = `end-to-end: 50 connections, 500 messages/s, device to a consumer of the hub's stream, ${messages} messages`;
@@ -272,9 +255,7 @@ if (wanted('nats')) {
   });
 }
 if (!options['without-box']) {
-  if (wanted('drain'))
-    for (const procedure of ['read-back', 'own'] as const)
-      await attempt(`drain ${procedure}`, () => runDrain(procedure));
+  await drainRows(sheet, { ground, box: BOX, scale, wanted, attempt, judge });
   if (wanted('end-to-end')) await attempt('end-to-end', runEndToEnd);
 }
 if (wanted('fan-out-0')) await runFanOut(0, 500, 2_000);

@@ -1,7 +1,9 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type Box, type BoxConfig, startBox } from '../support/box.ts';
 import { auditStream, connectHub, createStream, streamState, waitForStream } from '../support/hub-stream.ts';
+import { startNatsCluster } from '../support/nats-cluster.ts';
 import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
+import { type Procedure, streamFor } from '../support/procedures.ts';
 import { countRanges, type Ranges } from '../support/ranges.ts';
 import type { Scope } from '../support/scope.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -13,26 +15,43 @@ const RECONNECT_TIMEOUT_MS = 60_000;
 const DRAIN_TIMEOUT_MS = 300_000;
 const SETTLE_MS = 300;
 
-/** `read-back`: any stream. `own`: the stream is this box's alone. */
-export type Procedure = 'read-back' | 'own';
+/** What the hub does about the safety of what it acknowledges. */
+export const hubKinds = {
+  'default sync': 'the default sync',
+  'sync always': '`sync_interval: always`',
+  R3: 'three replicas',
+} as const;
+export type Hubs = keyof typeof hubKinds;
+
+/** One server, or a cluster of them, that goes and comes as one. */
+interface PlantHub {
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+  /** Leaf nodes that are connected. */
+  leafs(): Promise<number>;
+}
 
 /** A box, its hub, and a reader at the hub. */
 export interface Plant {
   box: Box;
-  hub: NatsServer;
+  hub: PlantHub;
   reader: NatsConnection;
 }
 
+export interface PlantOptions {
+  procedure: Procedure;
+  hub: Hubs;
+  binary?: string;
+}
+
 /** Hub with an empty file stream on `bench.>`, and a box whose one lane takes just that: all else is live. */
-export async function startPlant(scope: Scope, dir: string, procedure: Procedure, binary?: string): Promise<Plant> {
-  const hub = await startNatsServer(scope, {
-    dir: `${dir}/hub`,
-    jetstream: true,
-    leafnodes: { user: 'box', password: 'bench' },
-    ...(binary !== undefined && { binary }),
-  });
-  const reader = await connectHub(scope, hub.clientUrl);
-  await createStream(reader, STREAM, ['bench.>']);
+export async function startPlant(scope: Scope, dir: string, options: PlantOptions): Promise<Plant> {
+  const { procedure } = options;
+  const { subjects, config: wanted } = streamFor(procedure, STREAM, ['bench.>']);
+  const start = options.hub === 'R3' ? startCluster : startServer;
+  const { hub, reader, urls } = await start(scope, dir, options, (client) =>
+    createStream(client, STREAM, subjects, { ...wanted, num_replicas: options.hub === 'R3' ? 3 : 1 }),
+  );
   const config: BoxConfig = {
     lanes: [
       {
@@ -42,16 +61,53 @@ export async function startPlant(scope: Scope, dir: string, procedure: Procedure
         stream: procedure === 'own' ? { name: STREAM, own: true } : { name: STREAM },
       },
     ],
-    upstream: { urls: [hub.leafUrl], user: 'box', password: 'bench' },
+    upstream: { urls, user: 'box', password: 'bench' },
   };
   const box = await startBox(scope, { config, dataDir: `${dir}/data` });
   return { box, hub, reader };
 }
 
+type StartHub = (
+  scope: Scope,
+  dir: string,
+  options: PlantOptions,
+  create: (client: NatsConnection) => Promise<void>,
+) => Promise<{ hub: PlantHub; reader: NatsConnection; urls: string[] }>;
+
+const leafsOf = async (server: NatsServer) => (await server.monitor<{ leafnodes: number }>('/leafz')).leafnodes;
+
+const startServer: StartHub = async (scope, dir, { hub: kind, binary }, create) => {
+  const server = await startNatsServer(scope, {
+    dir: `${dir}/hub`,
+    jetstream: { syncAlways: kind === 'sync always' },
+    leafnodes: { user: 'box', password: 'bench' },
+    ...(binary !== undefined && { binary }),
+  });
+  const reader = await connectHub(scope, server.clientUrl);
+  await create(reader);
+  const hub = { stop: () => server.stop(), restart: () => server.restart(), leafs: () => leafsOf(server) };
+  return { hub, reader, urls: [server.leafUrl] };
+};
+
+const startCluster: StartHub = async (scope, dir, { binary }, create) => {
+  const cluster = await startNatsCluster(scope, { dir, ...(binary !== undefined && { binary }) });
+  const { servers, client } = cluster;
+  await waitFor('the stream to be made', () => create(client).then(() => true), { timeoutMs: RECONNECT_TIMEOUT_MS });
+  await cluster.untilWell(STREAM);
+  const hub = {
+    stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
+    restart: async () => {
+      await Promise.all(servers.map((server) => server.restart()));
+      await cluster.untilWell(STREAM);
+    },
+    leafs: async () => (await Promise.all(servers.map(leafsOf))).reduce((sum, count) => sum + count, 0),
+  };
+  return { hub, reader: client, urls: cluster.leafUrls };
+};
+
 /** Waits until the box's link is up, as the hub sees it. */
-export async function waitForLink(hub: NatsServer): Promise<void> {
-  const linked = async () => (await hub.monitor<{ leafnodes: number }>('/leafz')).leafnodes === 1;
-  await waitFor('the leaf link', linked, { timeoutMs: RECONNECT_TIMEOUT_MS });
+export async function waitForLink(hub: PlantHub): Promise<void> {
+  await waitFor('the leaf link', async () => (await hub.leafs()) === 1, { timeoutMs: RECONNECT_TIMEOUT_MS });
 }
 
 /** The box as a broker: the hub is down while it takes the load, and then gets everything. */
@@ -61,7 +117,8 @@ export function boxContender(binary?: string): Contender {
     receipt: 'fsynced',
     share: 1,
     async start(scope, dir) {
-      const plant = await startPlant(scope, dir, 'read-back', binary);
+      const options = { procedure: 'read-back', hub: 'default sync' } as const;
+      const plant = await startPlant(scope, dir, { ...options, ...(binary !== undefined && { binary }) });
       await waitForLink(plant.hub);
       await plant.hub.stop();
       return {

@@ -1,16 +1,17 @@
 import { join } from 'node:path';
-import { createHistogram } from 'node:perf_hooks';
+import { createHistogram, type Histogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { auditStream } from '../support/hub-stream.ts';
 import { type LoadResult, runLoad, startLoad } from '../support/mqtt-load.ts';
 import { clockUs, readPayload } from '../support/payload.ts';
+import { binaryFor, type Procedure } from '../support/procedures.ts';
 import type { Ranges } from '../support/ranges.ts';
 import { Lifetime } from '../support/scope.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { drain, type Procedure, STREAM, startPlant, waitForLink } from './box-contender.ts';
+import { drain, type Hubs, STREAM, startPlant, waitForLink } from './box-contender.ts';
 import type { Contender } from './contender.ts';
 import { readUsage, resetPeak } from './process-meter.ts';
 import { countSyncs, type SyncTool } from './sync-counter.ts';
@@ -105,6 +106,14 @@ export async function lone(ground: Ground, contender: Contender, messages: numbe
   return (readUsage(pid).writtenBytes - before.writtenBytes) / messages;
 }
 
+export interface DrainShape {
+  procedure: Procedure;
+  hub: Hubs;
+  messages: number;
+  /** Live messages without a backlog are timed for so long, before it is made; default: not at all. */
+  aloneMs?: number;
+}
+
 export interface DrainResult {
   rate: number;
   cpuSPer100k: number;
@@ -114,14 +123,19 @@ export interface DrainResult {
   /** Device to hub of messages that no lane takes, while the backlog drains. */
   liveMs: { p50: number; p99: number; max: number };
   live: { sent: number; arrived: number };
+  /** The same before there was a backlog; zeros where that was not asked for. */
+  aloneMs: { p50: number; p99: number; max: number };
   report: AuditReport;
 }
 
 /** A backlog made offline, then the hub comes back while live messages flow. */
-export async function backlog(ground: Ground, procedure: Procedure, messages: number): Promise<DrainResult> {
+export async function backlog(
+  ground: Ground,
+  { procedure, hub: kind, messages, aloneMs = 0 }: DrainShape,
+): Promise<DrainResult> {
   await using life = new Lifetime();
   const dir = tempDir(life, 'drain', ground.dir);
-  const plant = await startPlant(life, dir, procedure, ground.natsServer);
+  const plant = await startPlant(life, dir, { procedure, hub: kind, ...program(ground, procedure) });
   const { box, hub, reader } = plant;
   await waitForLink(hub);
   const live = createHistogram({ figures: 3 });
@@ -129,6 +143,21 @@ export async function backlog(ground: Ground, procedure: Procedure, messages: nu
     callback: (_error, { data }) => live.record(Math.max(1, clockUs() - (readPayload(data)?.sentAtUs ?? 0))),
   });
   await reader.flush();
+  const startLive = (clientPrefix: string) =>
+    startLoad(life, {
+      port: box.mqttPort,
+      messages: LIVE_PER_S * 600,
+      messagesPerSecond: LIVE_PER_S,
+      topic: 'live/%c',
+      clientPrefix,
+    });
+  if (aloneMs > 0) {
+    const before = startLive('b');
+    await sleep(aloneMs);
+    await before.stop();
+  }
+  const alone = figuresOf(live);
+  live.reset();
   await hub.stop();
 
   await sleep(ground.idleMs);
@@ -150,13 +179,7 @@ export async function backlog(ground: Ground, procedure: Procedure, messages: nu
 
   await hub.restart();
   await waitForLink(hub);
-  const liveLoad = startLoad(life, {
-    port: box.mqttPort,
-    messages: LIVE_PER_S * 600,
-    messagesPerSecond: LIVE_PER_S,
-    topic: 'live/%c',
-    clientPrefix: 'l',
-  });
+  const liveLoad = startLive('l');
   const { report, rate } = await drain(plant, ackedRanges);
   const drained = readUsage(box.pid);
   const { sent } = await liveLoad.stop();
@@ -166,7 +189,8 @@ export async function backlog(ground: Ground, procedure: Procedure, messages: nu
     cpuSPer100k: ((drained.cpuS - offline.cpuS) / messages) * PER,
     offlineMiB: { start, middle, end: offline.residentMiB },
     peakMiB: drained.peakMiB,
-    liveMs: { p50: live.percentile(50) / 1000, p99: live.percentile(99) / 1000, max: live.max / 1000 },
+    liveMs: figuresOf(live),
+    aloneMs: alone,
     live: { sent, arrived: live.count },
     report,
   };
@@ -181,7 +205,11 @@ export interface EndToEndResult {
 /** Device to a consumer of the hub's stream, at a steady pace; sender and reader share the kernel's clock. */
 export async function endToEnd(ground: Ground, messages: number, messagesPerSecond: number): Promise<EndToEndResult> {
   await using life = new Lifetime();
-  const plant = await startPlant(life, tempDir(life, 'end-to-end', ground.dir), 'read-back', ground.natsServer);
+  const plant = await startPlant(life, tempDir(life, 'end-to-end', ground.dir), {
+    procedure: 'read-back',
+    hub: 'default sync',
+    ...program(ground, 'read-back'),
+  });
   await waitForLink(plant.hub);
   await sleep(ground.idleMs);
   const latency = createHistogram({ figures: 3 });
@@ -194,10 +222,20 @@ export async function endToEnd(ground: Ground, messages: number, messagesPerSeco
   await waitFor('the last message at the reader', () => latency.count >= messages, { timeoutMs: 30_000 });
   await reading.close();
   return {
-    latencyMs: { p50: latency.percentile(50) / 1000, p99: latency.percentile(99) / 1000, max: latency.max / 1000 },
+    latencyMs: figuresOf(latency),
     ackMs: load.latencyMs,
     report: await auditStream(plant.reader, STREAM, load.ackedRanges),
   };
+}
+
+/** Of microseconds; zeros where there are none. */
+function figuresOf(times: Histogram): { p50: number; p99: number; max: number } {
+  if (times.count === 0) return { p50: 0, p99: 0, max: 0 };
+  return { p50: times.percentile(50) / 1000, p99: times.percentile(99) / 1000, max: times.max / 1000 };
+}
+
+function program({ natsServer }: Ground, procedure: Procedure): { binary?: string } {
+  return natsServer === undefined ? binaryFor(procedure) : { binary: natsServer };
 }
 
 function mustBeComplete(name: string, { complete, refused, errors }: LoadResult): void {

@@ -5,15 +5,13 @@
  * is compared with what the senders saw acknowledged.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { startBox } from '../support/box.ts';
 import { auditStream, streamState } from '../support/hub-stream.ts';
 import { startLoad } from '../support/mqtt-load.ts';
 import { type NatsCluster, startNatsCluster } from '../support/nats-cluster.ts';
 import type { NatsServer } from '../support/nats-server.ts';
-import { allNatsServers } from '../support/newer-nats-server.ts';
+import { procedures, serversFor, statusNames, streamFor } from '../support/procedures.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const STREAM = 'BENCH';
@@ -22,11 +20,12 @@ const WAIT = { timeoutMs: 90_000, intervalMs: 50 };
 /** Shorter than any fault lasts, so that the hub's own memory of ids can hide nothing. */
 const DUPLICATE_WINDOW_NS = 200_000_000;
 
-const cache = join(import.meta.dirname, '../../.cache');
-mkdirSync(cache, { recursive: true });
-const { found } = allNatsServers(cache);
-/** `npm run test:cluster` takes them all. */
-const versions = process.env.PETIOLE_TEST_CLUSTER === 'all' ? found : found.slice(-1);
+/** `npm run test:cluster` takes every version, of which each procedure gets those that it works on. */
+const all = process.env.PETIOLE_TEST_CLUSTER === 'all';
+const runs = procedures.flatMap((procedure) => {
+  const servers = all ? serversFor(procedure) : serversFor(procedure).slice(-1);
+  return servers.map((program) => ({ ...program, procedure }));
+});
 
 async function untilFlowing(cluster: NatsCluster): Promise<void> {
   const { messages } = await waitFor('the stream to answer', () => streamState(cluster.client, STREAM), WAIT);
@@ -36,20 +35,23 @@ async function untilFlowing(cluster: NatsCluster): Promise<void> {
 
 // Mostly waits: for elections, and between attempts to reconnect.
 describe('a cluster of three', { concurrency: 2, timeout: 300_000 }, () => {
-  it('a nats-server is there', () => assert.ok(versions.length > 0));
+  it('every procedure has a hub', () => {
+    for (const procedure of procedures) assert.ok(runs.some((run) => run.procedure === procedure));
+  });
 
-  const runs = versions.flatMap((program) => [false, true].map((own) => ({ ...program, own })));
-  for (const { path: binary, version, own } of runs) {
-    it(`keeps ${own ? 'own stream' : 'read-back'} exact while its servers die (${version})`, async (scope) => {
+  for (const { path: binary, version, procedure } of runs) {
+    it(`keeps ${procedure} exact while its servers die (${version})`, async (scope) => {
       const cluster = await startNatsCluster(scope, { binary });
-      await cluster.createStream(STREAM, ['bench.>'], {
+      const { subjects, config } = streamFor(procedure, STREAM, ['bench.>']);
+      await cluster.createStream(STREAM, subjects, {
         num_replicas: 3,
         duplicate_window: DUPLICATE_WINDOW_NS,
+        ...config,
       });
       await cluster.untilWell(STREAM);
       const box = await startBox(scope, {
         config: {
-          lanes: [{ name: 'bench', subjects: ['bench.>'], stream: { name: STREAM, own } }],
+          lanes: [{ name: 'bench', subjects: ['bench.>'], stream: { name: STREAM, own: procedure === 'own' } }],
           // One address: the others are those that the cluster announces.
           upstream: {
             urls: cluster.leafUrls.slice(0, 1),
@@ -98,6 +100,7 @@ describe('a cluster of three', { concurrency: 2, timeout: 300_000 }, () => {
       await Promise.all([first?.restart(), second?.restart()]);
       await untilFlowing(cluster);
 
+      assert.equal((await box.status()).lanes[0].procedure, statusNames[procedure]);
       const { ackedRanges, acked } = await load.stop();
       const empty = async () => {
         const [lane] = (await box.status()).lanes;

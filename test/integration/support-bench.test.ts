@@ -14,7 +14,7 @@ test('the benchmark runs in small, and finds every message at the hub', async (t
   assert.equal(code, 0, bench.lines.join('\n'));
   const figures = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, { petiole?: number }>>;
   const sections = Object.values(figures);
-  assert.equal(sections.length, 3);
+  assert.equal(sections.length, 4);
   for (const rows of sections) {
     assert.ok((rows['messages/s']?.petiole ?? 0) > 0);
     assert.equal(rows.lost?.petiole, 0);
