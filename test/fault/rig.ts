@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { type Box, startBox } from '../support/box.ts';
+import { type Box, type BoxOptions, startBox } from '../support/box.ts';
 import { type BreakName, breakBuild } from '../support/broken-build.ts';
 import { connectHub, createStream, streamState } from '../support/hub-stream.ts';
 import { type Load, type LoadOptions, type LoadResult, startLoad } from '../support/mqtt-load.ts';
@@ -24,6 +24,11 @@ export interface RigOptions {
   /** The nats-server; without it the one that the procedure needs. */
   binary?: string;
   build: BreakName | null;
+  /** Of the steady load; default 2,000. With 10 ms to and fro some tens of records are in flight then at any moment. */
+  messagesPerSecond?: number;
+  /** Where the hub and the box have what is to survive them, and what the box runs in; default: temp folders. */
+  hubDir?: string;
+  box?: Pick<BoxOptions, 'dataDir' | 'env'>;
   /** Told what goes on, line by line. */
   say: (line: string) => void;
 }
@@ -43,9 +48,11 @@ const LINK_DELAY_MS = 5;
 const STABLE_MS = 1_050;
 /** What the waits between attempts to reconnect can add up to. */
 const FLOW: WaitOptions = { timeoutMs: 90_000, intervalMs: 20 };
+/** A bound for what hangs; a box that is killed often is started often, on a machine that may be busy. */
+const READY_TIMEOUT_MS = 300_000;
 const DRAIN_TIMEOUT_MS = 300_000;
 const LOAD_TIMEOUT_MS = 1_800_000;
-/** With 10 ms to and fro: some tens of records are in flight at any moment, and the backlog of an outage stays small. */
+/** The backlog of an outage stays small. */
 const LIVE_PER_S = 2_000;
 const CONNECTIONS = 10;
 
@@ -103,7 +110,10 @@ export class Rig {
 
   /** Publishes at a steady rate for as long as `work` takes. */
   async whilePublishing(clientPrefix: string, work: () => Promise<void>): Promise<void> {
-    const load = this.startLoad(clientPrefix, { messages: 100_000_000, messagesPerSecond: LIVE_PER_S });
+    const load = this.startLoad(clientPrefix, {
+      messages: 100_000_000,
+      messagesPerSecond: this.options.messagesPerSecond ?? LIVE_PER_S,
+    });
     await this.untilFlowing();
     await work();
     await waitFor('the senders to be connected', () => load.progress.connected === CONNECTIONS, { timeoutMs: 30_000 });
@@ -148,7 +158,8 @@ export class Rig {
 export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> {
   const { procedure, binary } = options;
   const program = binary === undefined ? binaryFor(procedure) : { binary };
-  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, ...program });
+  const dir = options.hubDir === undefined ? {} : { dir: options.hubDir };
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, ...program, ...dir });
   const link = await startTcpProxy(scope, hub.leafPort);
   link.delay(LINK_DELAY_MS);
   // A hub tells its leafs where else it listens; told its own port, the box would soon go round the link.
@@ -159,6 +170,8 @@ export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> 
   await createStream(reader, STREAM, subjects, { duplicate_window: DUPLICATE_WINDOW_MS * 1_000_000, ...config });
   await createStream(reader, LEDGER_STREAM, [`${place}petiole.*.ledger`]);
   const box = await startBox(scope, {
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    ...options.box,
     config: {
       lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: procedure === 'own' } }],
       upstream: {

@@ -1,0 +1,65 @@
+import { WATERMARK } from '../../src/upstream/watermark.ts';
+import { readStream } from '../support/hub-stream.ts';
+import { countRanges, type Ranges } from '../support/ranges.ts';
+import { type AuditReport, StreamAudit } from '../support/stream-audit.ts';
+import { LEDGER_STREAM, type Rig, STREAM } from './rig.ts';
+
+/**
+ * The model of what must be at the hub at the end of an episode:
+ *
+ *   every message whose sender had a PUBACK, or a row of the ledger that owns up to its loss;
+ *   every record once, in the order of its lane;
+ *   every number that the box gave out in its last store, or a row of the ledger.
+ *
+ * Only a damaged file may lose anything: the other faults give no reason to.
+ */
+export interface RandomVerdict {
+  acked: number;
+  audit: AuditReport;
+  /** Records that the ledger declares lost. */
+  declared: number;
+  epochs: number;
+  faults: string[];
+}
+
+interface Row {
+  epoch: string;
+  lane: string;
+  reason: string;
+  count: number;
+  first: number | null;
+  last: number | null;
+}
+
+export async function judgeRandom(rig: Rig, wasDamaged: boolean): Promise<RandomVerdict> {
+  await rig.untilDrained();
+  const acked: Record<string, Ranges> = Object.assign({}, ...rig.loads.map(({ ackedRanges }) => ackedRanges));
+  const stream = new StreamAudit();
+  await readStream(rig.reader, STREAM, ({ payload, id, header }) => {
+    if (header(WATERMARK).length === 0) stream.add(payload, id);
+  });
+  const rows = new Map<string, Row>();
+  await readStream(rig.reader, LEDGER_STREAM, ({ payload }) => {
+    const row = JSON.parse(Buffer.from(payload).toString()) as Row;
+    rows.set(`${row.epoch}.${row.lane}.${row.reason}.${row.first}.${row.last}`, row);
+  });
+  const audit = stream.report(acked);
+  const declared = [...rows.values()].reduce((sum, { count }) => sum + count, 0);
+  const faults: string[] = [];
+  const must = (isSo: boolean, text: string) => {
+    if (!isSo) faults.push(text);
+  };
+  must(audit.lost <= declared, `${audit.lost} acknowledged messages lost, ${declared} declared: ${audit.lostSamples}`);
+  must(audit.duplicated === 0, `${audit.duplicated} records twice: ${audit.duplicatedSamples}`);
+  must(audit.outOfOrder === 0, `${audit.outOfOrder} records out of order: ${audit.outOfOrderSamples}`);
+  must(audit.foreign === 0 && audit.withoutId === 0, `${audit.foreign} of nobody, ${audit.withoutId} without an id`);
+  const lanes = Object.entries(audit.lanes);
+  must(wasDamaged || declared === 0, `${declared} records declared lost, and no file was damaged`);
+  must(wasDamaged || lanes.length <= 1, `${lanes.length} stores, and no file was damaged`);
+  const [, { records = 0, lastSequence = 0 } = {}] = lanes.at(-1) ?? [];
+  must(lastSequence - records <= declared, `${lastSequence - records} numbers missing, ${declared} declared`);
+  const errors = rig.loads.flatMap((load) => load.errors);
+  must(errors.length === 0, `wrong answers to the senders: ${errors.slice(0, 3)}`);
+  const sum = Object.values(acked).reduce((total, ranges) => total + countRanges(ranges), 0);
+  return { acked: sum, audit, declared, epochs: lanes.length, faults };
+}

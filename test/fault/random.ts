@@ -1,0 +1,91 @@
+/**
+ * `node test/fault/random.ts`: faults of every kind at random, over the whole box. In episodes: each has a seed of its own,
+ * and begins and ends with a judgement of everything that is at the hub.
+ *
+ *   --minutes N          begins no episode after so many (0: one episode)
+ *   --rounds N           of each episode (8)
+ *   --procedure NAME     read-back, own or atomic (in turn)
+ *   --seed N             of the first episode; the ones after it count up
+ *   --break NAME         a build that breaks a promise, to show that it is seen
+ *
+ * A failing episode is run again by its seed and procedure: `--seed N --procedure NAME`.
+ *
+ * Exit 0: the promise was kept. 1: it was broken. 2: the rig itself could not go on.
+ */
+import { randomInt } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { type BreakName, breakNames, isBreakName } from '../support/broken-build.ts';
+import { type Procedure, procedures } from '../support/procedures.ts';
+import { Lifetime } from '../support/scope.ts';
+import { apply, planOf, startGround } from './random-faults.ts';
+import { judgeRandom } from './random-verdict.ts';
+
+const SEEDS = 1_000_000;
+const PER_S = 500;
+
+interface Episode {
+  seed: number;
+  procedure: Procedure;
+  rounds: number;
+  build: BreakName | null;
+}
+
+const say = (line: string) => console.log(line);
+
+/** What was wrong, fault by fault. */
+async function runEpisode({ seed, procedure, rounds, build }: Episode): Promise<string[]> {
+  const plan = planOf(seed, rounds);
+  say(`seed ${seed}, procedure ${procedure}, build ${build ?? 'as it is'}`);
+  await using life = new Lifetime();
+  const ground = await startGround(life, { seed, procedure, build, messagesPerSecond: PER_S, say });
+  const { rig } = ground;
+  await rig.whilePublishing('r', async () => {
+    for (const [index, round] of plan.entries()) {
+      say(`  ${index + 1} ${round.text}`);
+      await apply(ground, round);
+    }
+  });
+  const wasDamaged = plan.some(({ steps }) => steps.onTheBox?.name === 'corrupt file');
+  const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, wasDamaged);
+  say(`  ${acked} acknowledged, ${audit.messages} at the hub, ${declared} declared lost, ${epochs} stores`);
+  for (const fault of faults) say(`BROKEN: ${fault}`);
+  if (faults.length > 0)
+    say(`again: node test/fault/random.ts --seed ${seed} --procedure ${procedure} --rounds ${rounds}`);
+  return faults;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '0' },
+      rounds: { type: 'string', default: '8' },
+      procedure: { type: 'string' },
+      seed: { type: 'string', default: String(randomInt(SEEDS)) },
+      break: { type: 'string' },
+    },
+  });
+  const build = values.break ?? null;
+  if (build !== null && !isBreakName(build)) throw new Error(`--break: expected one of ${breakNames.join(', ')}`);
+  const one = procedures.find((name) => name === values.procedure);
+  if (values.procedure !== undefined && !one) throw new Error(`--procedure: expected one of ${procedures.join(', ')}`);
+  const endsAtMs = performance.now() + Number(values.minutes) * 60_000;
+  const first = Number(values.seed);
+  const broken: number[] = [];
+  let episodes = 0;
+  do {
+    const seed = first + episodes;
+    const procedure = one ?? procedures[seed % procedures.length] ?? 'read-back';
+    const faults = await runEpisode({ seed, procedure, rounds: Number(values.rounds), build });
+    if (faults.length > 0) broken.push(seed);
+    episodes++;
+  } while (performance.now() < endsAtMs);
+  say(`${episodes} episodes, ${broken.length} broken${broken.length > 0 ? `: seeds ${broken.join(', ')}` : ''}`);
+  return broken.length > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error('the rig could not go on:', error);
+  process.exitCode = 2;
+}
