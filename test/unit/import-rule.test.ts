@@ -47,7 +47,13 @@ function scan(source: string): Scan {
   };
 }
 
+/** Where the programs begin: the box, and the page that a browser runs with what builds it. */
+const entries: readonly string[] = ['src/main.ts', 'src/ops/page/main.tsx', 'src/ops/page/build.ts'];
+
 const isRelative = (specifier: string): boolean => /^\.{0,2}\//.test(specifier);
+/** The page's sources hold markup, and its entry takes in the style. */
+const isSourceName = (file: string, specifier: string): boolean =>
+  /\.ts$/.test(specifier) || (file.startsWith('src/ops/page/') && /\.(?:tsx|css)$/.test(specifier));
 const target = (file: string, path: string): string => posix.resolve('/', posix.dirname(file), path).slice(1);
 /** `src/mqtt/` of `src/mqtt/connection.ts`; none for a file directly in src/. */
 const folderOf = (file: string): string | undefined => /^src\/[^/]+\//.exec(file)?.[0];
@@ -58,7 +64,7 @@ function breaches(file: string, { specifiers, paths, hasComputed }: Scan): strin
   const folder = folderOf(file);
   if (hasComputed) found.push(`${file} has an import that is not a plain string`);
   for (const specifier of specifiers) {
-    if (isRelative(specifier) && !specifier.endsWith('.ts')) found.push(`${file}: '${specifier}' must end in .ts`);
+    if (isRelative(specifier) && !isSourceName(file, specifier)) found.push(`${file}: '${specifier}' must end in .ts`);
     if (folder === 'src/core/' && io.test(specifier))
       found.push(`${file}: core does no I/O, but imports '${specifier}'`);
   }
@@ -72,10 +78,10 @@ function breaches(file: string, { specifiers, paths, hasComputed }: Scan): strin
   return found;
 }
 
-/** The files that one can come to from `entry`, by imports and by paths of workers (which name the built .js file too). */
-function reachable(entry: string, scans: ReadonlyMap<string, Scan>): Set<string> {
+/** The files that one can come to from `entries`, by imports and by paths of workers (which name the built .js file too). */
+function reachable(entries: readonly string[], scans: ReadonlyMap<string, Scan>): Set<string> {
   const seen = new Set<string>();
-  const open = [entry];
+  const open = [...entries];
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     const one = scans.get(file);
     if (one === undefined || seen.has(file)) continue;
@@ -90,7 +96,7 @@ function reachable(entry: string, scans: ReadonlyMap<string, Scan>): Set<string>
 function scanSources(): Map<string, Scan> {
   const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   // A declaration file holds types of a package; no program imports it.
-  const isSource = (name: string) => name.endsWith('.ts') && !name.endsWith('.d.ts');
+  const isSource = (name: string) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts');
   const files = names.filter(isSource).map((name) => posix.join('src', name));
   return new Map(files.map((file) => [file, scan(readFileSync(join(root, file), 'utf8'))]));
 }
@@ -108,10 +114,10 @@ test('every import in src/ keeps the import rule', () => {
   );
 });
 
-test('every file in src/ is used: one comes to it from src/main.ts', () => {
+test('every file in src/ is used: one comes to it from where a program begins', () => {
   const scans = scanSources();
-  assert.ok(scans.has('src/main.ts'), 'there is no src/main.ts');
-  const used = reachable('src/main.ts', scans);
+  for (const entry of entries) assert.ok(scans.has(entry), `there is no ${entry}`);
+  const used = reachable(entries, scans);
   assert.deepEqual(
     [...scans.keys()].filter((file) => !used.has(file)),
     [],
@@ -174,6 +180,8 @@ test('the rule catches a breach of every kind', () => {
     ['src/core/x.ts', `import { readFile } from 'fs/promises';`],
     ['src/core/x.ts', `import Database from 'better-sqlite3';`],
     ['src/gateway.ts', `import { y } from './mqtt/y';`],
+    ['src/ops/x.ts', `import { App } from './page/app.tsx';`],
+    ['src/ops/page/app.tsx', `import { read } from '../../store/read.ts';`],
   ];
   for (const [file, source] of bad) assert.equal(breaches(file, scan(source)).length, 1, `${file}: ${source}`);
   const good: readonly (readonly [string, string])[] = [
@@ -183,6 +191,10 @@ test('the rule catches a breach of every kind', () => {
     ],
     ['src/mqtt/deep/x.ts', `import { y } from '../y.ts'; import { Router } from '../../core/router.ts';`],
     ['src/serial/bridge.ts', `import { encode } from '../../firmware-bridge/ts/frame.ts';`],
+    [
+      'src/ops/page/app.tsx',
+      `import './style.css'; import { count } from '../words.ts'; import { Icon } from './icons.tsx';`,
+    ],
     ['src/core/x.ts', `import { setTimeout } from 'node:timers/promises'; import { pino } from 'pino';`],
     ['src/gateway.ts', `import { y } from './mqtt/y.ts'; import { Journal } from './store/journal.ts';`],
     ['src/cli/check.ts', `import { load } from '../config/load.ts'; import { Gateway } from '../gateway.ts';`],
@@ -204,7 +216,7 @@ test('a file that nobody imports is found, and one that only a worker runs is no
     'src/store/dead.ts': `import './journal.ts';`,
   };
   const scans = new Map(Object.entries(sources).map(([file, source]) => [file, scan(source)]));
-  const used = reachable('src/main.ts', scans);
+  const used = reachable(['src/main.ts'], scans);
   assert.deepEqual(
     [...scans.keys()].filter((file) => !used.has(file)),
     ['src/store/dead.ts'],

@@ -1,0 +1,82 @@
+import type { JSX } from 'preact';
+import type { StatusFrame } from '../api.ts';
+import type { Problem } from '../snapshot.ts';
+import { ago, printable, sentences } from '../words.ts';
+import { BoxCard, ClockCard, InputCard, StorageCard } from './cards.tsx';
+import { frame, health } from './feed.ts';
+import { HistoryPanel } from './history.tsx';
+import { Lanes } from './lanes.tsx';
+import { LinkCard } from './link-card.tsx';
+import { Losses } from './losses.tsx';
+import { useObserved } from './observed.ts';
+import { Panel } from './parts.tsx';
+import { StreamPanel } from './streams.tsx';
+
+/** Newest losses on the overview; the journal's view has all that the box gives. */
+const LOSSES_SHOWN = 5;
+/** Longest text of an error that is shown; a hub may send text of any length. */
+const MESSAGE_CHARACTERS_MAX = 500;
+
+export function Overview(): JSX.Element {
+  const status = useObserved(frame);
+  const sample = useObserved(health);
+  if (status === null) return <p class="starting">Reading the status</p>;
+  const { snapshot } = status;
+  return (
+    <>
+      <h1 class="unseen">Overview</h1>
+      <Verdict status={status} />
+      <div class="cards">
+        <LinkCard snapshot={snapshot} />
+        <InputCard status={status} />
+        <BoxCard snapshot={snapshot} sample={sample} />
+        <div class="stack">
+          <StorageCard snapshot={snapshot} sample={sample} />
+          <ClockCard snapshot={snapshot} />
+        </div>
+      </div>
+      <Panel title="Lanes">
+        <Lanes lanes={snapshot.lanes} nowMs={snapshot.gateway.nowMs} />
+      </Panel>
+      <Panel title="Will not reach the hub">
+        <Losses snapshot={snapshot} rowsMax={LOSSES_SHOWN} />
+      </Panel>
+      <StreamPanel snapshot={snapshot} />
+      <HistoryPanel />
+    </>
+  );
+}
+
+/** The state of the box in one sentence, then each thing that is wrong, with its cure. */
+function Verdict({ status }: { status: StatusFrame }): JSX.Element {
+  const { problems, gateway } = status.snapshot;
+  return (
+    <section class="verdict" data-tone={status.tone} aria-label="State of the box">
+      <p class="sentence">{printable(status.sentence, MESSAGE_CHARACTERS_MAX)}</p>
+      {problems.length > 0 && (
+        <ul class="problems" aria-label="What needs a look">
+          {problems.map((problem) => (
+            <ProblemItem
+              key={`${problem.part} ${problem.code} ${problem.message}`}
+              problem={problem}
+              nowMs={gateway.nowMs}
+            />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function ProblemItem({ problem, nowMs }: { problem: Problem; nowMs: number }): JSX.Element {
+  const { part, message, hint, sinceMs, severity } = problem;
+  const began = sinceMs === null ? '' : ` Began ${ago(sinceMs, nowMs)}.`;
+  return (
+    <li data-tone={severity}>
+      <strong>{printable(part)}</strong>
+      {printable(sentences(message), MESSAGE_CHARACTERS_MAX)}
+      <span class="soft">{began}</span>
+      {hint !== '' && <span class="hint">{printable(sentences(hint), MESSAGE_CHARACTERS_MAX)}</span>}
+    </li>
+  );
+}
