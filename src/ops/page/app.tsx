@@ -45,7 +45,11 @@ function Shell(): JSX.Element {
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   const title = views.find((view) => view.name === name)?.title ?? 'More';
-  const gateway = printable(session.value?.gateway ?? '');
+  const { name: box, version } = status?.snapshot.gateway ?? {
+    name: session.value?.gateway ?? '',
+    version: session.value?.version ?? '',
+  };
+  const gateway = printable(box);
   useEffect(() => {
     document.title = `${status?.tone === 'failing' ? '⚠ ' : ''}${title} · ${gateway} – Petiole`;
   }, [title, gateway, status?.tone]);
@@ -68,7 +72,7 @@ function Shell(): JSX.Element {
           <Icon name="leaf" />
           <div>
             <p class="brand-name">{gateway || 'Petiole'}</p>
-            <p class="brand-detail">Petiole {printable(session.value?.version ?? '')}</p>
+            <p class="brand-detail">Petiole {printable(version)}</p>
           </div>
         </div>
         <Rail name={name} />

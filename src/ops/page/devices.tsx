@@ -64,11 +64,9 @@ export function Devices(): JSX.Element {
   }, [load]);
   const onRange = (from: number, to: number): void => {
     range.current = { from, to };
-    const isKnown =
-      page !== null &&
-      from >= page.offset &&
-      to <= Math.max(page.page.total && page.offset + page.page.devices.length, 0);
-    if (!isKnown && page !== null) void load().catch(() => {});
+    if (page === null) return;
+    const isKnown = from >= page.offset && to <= page.offset + page.page.devices.length;
+    if (!isKnown) void load().catch(() => {});
   };
   const current = page?.page.devices.find(({ id }) => id === opened?.id) ?? opened;
   const kinds = (Object.keys(kindWords) as DeviceKind[]).filter((one) => (page?.page.byKind[one] ?? 0) > 0);
@@ -95,16 +93,18 @@ export function Devices(): JSX.Element {
           ))}
         </select>
       </div>
-      {page !== null && page.page.total === 0 ? (
+      {page === null ? (
+        <p class="starting">Reading the devices</p>
+      ) : page.page.total === 0 ? (
         <section class="panel" aria-label="Devices">
           <Empty>{typed === '' && kind === '' ? 'Nothing has connected yet.' : 'No device fits.'}</Empty>
         </section>
       ) : (
         <Rows
           label="Devices"
-          total={page?.page.total ?? 0}
-          window={{ offset: page?.offset ?? 0, rows: page?.page.devices ?? [] }}
-          columns={columnsAt(page?.page.nowMs ?? 0)}
+          total={page.page.total}
+          window={{ offset: page.offset, rows: page.page.devices }}
+          columns={columnsAt(page.page.nowMs)}
           keyOf={({ id }) => id}
           sorting={sorting}
           onSort={setSorting}

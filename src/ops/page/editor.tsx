@@ -29,6 +29,8 @@ export function Editor({ config, onApplied }: { config: ConfigState; onApplied: 
     void action.run(async () => {
       await post<ConfigTrial>('/api/config/apply', { ...copy, confirmS } satisfies ConfigApply);
       onApplied();
+      // The countdown stands on top of the page.
+      scrollTo(0, 0);
     });
   const goTo = (line: number): void => {
     const element = area.current;

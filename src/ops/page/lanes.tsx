@@ -37,7 +37,6 @@ function Lane(props: { lane: LaneFacts; nowMs: number; action: ComponentChildren
   const fillTone = share >= LANE_NEARLY_FULL ? 'degraded' : tone === 'degraded' ? tone : 'ok';
   const fill = `${percent(share)} of ${bytes(lane.bytesMax)}`;
   const oldest = lane.oldestMs === null ? '–' : span((nowMs - lane.oldestMs) / 1000);
-  const first = lane.full === 'refuse' ? 'new messages are refused' : lane.dropsFirst || 'the oldest messages';
   return (
     <li class="lane">
       <div class="lane-head">
@@ -59,7 +58,11 @@ function Lane(props: { lane: LaneFacts; nowMs: number; action: ComponentChildren
         <Stat label="Out" value={rate(lane.rateOutPerS)} />
         <Stat label="Full in" value={span(lane.timeToFullS)} />
         <Stat label="Empty in" value={span(lane.timeToEmptyS)} />
-        <Stat label="When full" value={printable(first)} isWide />
+        {lane.full === 'refuse' ? (
+          <Stat label="When full" value="new messages are refused" isWide />
+        ) : (
+          <Stat label="Goes first" value={printable(lane.dropsFirst || 'the oldest messages')} isWide />
+        )}
       </dl>
       {lane.reason !== null && (
         <p class="notice" data-tone="degraded">

@@ -92,6 +92,8 @@ export function SignIn({ state }: { state: SessionState }): JSX.Element {
           </div>
         </div>
         {state.firstVisit && <First visit={state.firstVisit} onUse={setSecret} />}
+        {/* A password keeper files the secret under the name of the box. */}
+        <input type="text" name="username" autocomplete="username" value={state.gateway} readOnly hidden />
         <Field
           label="Secret of this box"
           hint="It stands on the console at the first start; root on the box reads it by petiole status --secret."
