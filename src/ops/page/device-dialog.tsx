@@ -50,7 +50,7 @@ export function DeviceDialog(props: { device: Device; nowMs: number; onClose: ()
 
 function LastValue({ device, nowMs }: { device: Device; nowMs: number }): JSX.Element {
   const { lastValue } = device;
-  if (lastValue === null) return <p class="hint">Its next message will stand here.</p>;
+  if (lastValue === null) return <p class="hint spaced">Its next message will stand here.</p>;
   return (
     <div>
       <h3>

@@ -36,8 +36,9 @@ export function LinkCard({ snapshot }: { snapshot: Snapshot }): JSX.Element {
           dropped > 0 && { label: 'Dropped live', value: count(dropped) },
         ].map((fact) => fact || null)}
       />
-      {lastError !== null && (
-        <p class="notice" data-tone={link.state === 'up' ? 'quiet' : 'degraded'}>
+      {/* What keeps the link down stands on top of the page; while it is up, this limits it. */}
+      {lastError !== null && link.state === 'up' && (
+        <p class="notice" data-tone="quiet">
           {printable(sentences(lastError.message, lastError.hint), 500)}
         </p>
       )}

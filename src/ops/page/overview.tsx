@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { StatusFrame } from '../api.ts';
 import type { Problem } from '../snapshot.ts';
 import { ago, printable, sentences } from '../words.ts';
+import { session } from './box.ts';
 import { BoxCard, ClockCard, InputCard, StorageCard } from './cards.tsx';
 import { frame, health } from './feed.ts';
 import { HistoryPanel } from './history.tsx';
@@ -9,7 +10,8 @@ import { Lanes } from './lanes.tsx';
 import { LinkCard } from './link-card.tsx';
 import { Losses } from './losses.tsx';
 import { useObserved } from './observed.ts';
-import { Panel } from './parts.tsx';
+import { Button, Panel } from './parts.tsx';
+import { isSigningIn } from './sign-in.tsx';
 import { StreamPanel } from './streams.tsx';
 
 /** Newest losses on the overview; the journal's view has all that the box gives. */
@@ -20,12 +22,21 @@ const MESSAGE_CHARACTERS_MAX = 500;
 export function Overview(): JSX.Element {
   const status = useObserved(frame);
   const sample = useObserved(health);
+  const isFirst = useObserved(session)?.firstVisit != null;
   if (status === null) return <p class="starting">Reading the status</p>;
   const { snapshot } = status;
   return (
     <>
       <h1 class="unseen">Overview</h1>
       <Verdict status={status} />
+      {isFirst && (
+        <div class="panel tools">
+          <p>Nobody has signed in to this box yet: its secret is shown here, for you are on it.</p>
+          <Button kind="primary" icon="key" onClick={() => isSigningIn.set(true)}>
+            Show the secret
+          </Button>
+        </div>
+      )}
       <div class="cards">
         <LinkCard snapshot={snapshot} />
         <InputCard status={status} />

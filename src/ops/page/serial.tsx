@@ -74,7 +74,7 @@ function Port({ port, nowMs }: { port: SerialPortFacts; nowMs: number }): JSX.El
       }
     >
       <dl class="stats">
-        <Stat label="Device node" value={printable(port.node || '–')} isWide />
+        <Stat label="Device node" value={printable(port.node || '–')} />
         <Stat label="Last seen" value={ago(port.lastSeenMs, nowMs)} />
         <Stat label="Bytes in" value={bytes(port.bytesIn)} />
         <Stat label="Frames" value={count(port.frames)} />
