@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { reachable } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Authenticator } from './core/authenticator.ts';
+import { GatewayError } from './core/errors.ts';
 import type { Log } from './core/log.ts';
+import { LogRing } from './core/log-ring.ts';
 import type { Message } from './core/message.ts';
 import { Router } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
@@ -13,6 +15,7 @@ import { mqtt as mqttProtocol, nats as natsProtocol } from './listen/protocol.ts
 import { MqttEdge } from './mqtt/mqtt-edge.ts';
 import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
 import { Announcer } from './ops/announcer.ts';
+import type { ApiParts } from './ops/api-parts.ts';
 import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
 import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
@@ -67,7 +70,8 @@ export class Gateway implements Service {
   #firmware: Firmware | null = null;
   #sampling: NodeJS.Timeout | undefined;
 
-  constructor(config: Config, log: Log) {
+  /** `logs`: the newest lines of the log, for the status page. */
+  constructor(config: Config, log: Log, logs: LogRing = new LogRing()) {
     this.#config = config;
     this.#log = log;
     const lanes = journalLanes(config);
@@ -126,9 +130,11 @@ export class Gateway implements Service {
     this.#status = config.status
       ? new StatusServer({
           ...config.status,
+          folder: config.gateway.data,
           snapshot: () => this.status(),
           drain: this.#drain,
           capture: (port) => this.#serial?.capture(port) ?? null,
+          parts: this.#pageParts(logs),
           log: log.child({ part: 'status' }),
         })
       : null;
@@ -139,6 +145,43 @@ export class Gateway implements Service {
       probes: () => this.#probes(),
       log: log.child({ part: 'watchdog' }),
     });
+  }
+
+  /** What the status page reaches of the parts. */
+  #pageParts(logs: LogRing): ApiParts {
+    const [router, journal] = [this.#router, this.#journal];
+    const laneNames = () => journal.laneNames;
+    return {
+      gateway: this.#config.gateway.name,
+      version,
+      logs,
+      bus: {
+        watch: (tap) => router.watch(tap),
+        publish: (message, receipt) => router.publish(message, receipt),
+        subscribe: (subscription) => router.subscribe(subscription),
+        unsubscribe: (subscription) => router.unsubscribe(subscription),
+        laneOf: (message) => laneNames()[this.#uplink.keptForHub().laneOf(message)] ?? '',
+        retain: (message) => this.#retain(message),
+      },
+      records: {
+        get laneNames() {
+          return laneNames();
+        },
+        look: (lane, after) => journal.look(lane, after),
+      },
+      kicks: {
+        mqtt: (clientId) => this.#mqtt.kick(clientId),
+        nats: (clientId) => this.#nats?.kick(clientId) ?? false,
+      },
+      sniff: (port, taken) => this.#serial?.sniff(port, taken) ?? null,
+    };
+  }
+
+  #retain(message: Message): GatewayError | null {
+    const { retained } = this.#journal;
+    if (retained !== null) return retained.keep(message, 1, 0);
+    const hint = 'Set mqtt.retained to on';
+    return new GatewayError('config_invalid', 'Retained messages are off', { hint, retriable: false });
   }
 
   /** What must answer for the box to be alive: a hub that is away is not one of them. */
@@ -202,6 +245,11 @@ export class Gateway implements Service {
       nats: this.#nats?.addresses ?? [],
       status: this.#status?.address ?? null,
     };
+  }
+
+  /** The operator's secret of the status page, where this start made it; null otherwise. */
+  get newSecret(): string | null {
+    return this.#status?.newSecret ?? null;
   }
 
   /** The port for NATS clients; the lanes are known once the journal has been opened. */

@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { GatewayError } from '../core/errors.ts';
 import { filterToSubjects, isTopicFilter, topicToSubject } from '../core/topic.ts';
 import { printable } from '../ops/words.ts';
+import { firstLine } from './box-page.ts';
 
 /** Options of every command that speaks to the box's port for NATS clients. */
 export const connectionOptions = {
@@ -75,19 +76,6 @@ function secrets(values: ConnectionValues): Partial<ConnectionOptions> {
   if (tokenFile !== undefined) return { token: firstLine(tokenFile) };
   if (values.user === undefined) return {};
   return { user: values.user, ...(passwordFile === undefined ? {} : { pass: firstLine(passwordFile) }) };
-}
-
-/** Not an argument: everybody on the machine can read those. */
-function firstLine(file: string): string {
-  try {
-    return process.getBuiltinModule('node:fs').readFileSync(file, 'utf8').split(/\r?\n/, 1)[0] ?? '';
-  } catch (cause) {
-    throw new GatewayError('config_invalid', `${file} cannot be read`, {
-      hint: 'Check its path and its mode',
-      cause,
-      retriable: false,
-    });
-  }
 }
 
 /** Where it has a `/`, a `+` or a `#` it is an MQTT topic, else a NATS subject. */

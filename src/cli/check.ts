@@ -65,7 +65,7 @@ export function summarize(config: Config, file: string | null): string {
     ['mqtt', listeners === '' ? 'no listener' : `${listeners}; packets up to ${formatSize(mqtt.packetBytesMax)}`],
     ['users', users.length === 0 ? 'none' : users.map(({ name }) => name).join(', ')],
     ['nats', nats === null ? 'off' : describeNats(nats)],
-    ['status', status === null ? 'off' : address(status)],
+    ['status', status === null ? 'off' : describeStatus(status)],
     ['journal', `always leaves ${formatSize(journal.reserveBytes)} of the disk free`],
     ...lanes.map((lane, index): [string, string] => [index === 0 ? 'lanes' : '', describeLane(lane)]),
     ['upstream', describeUpstream(upstream)],
@@ -86,6 +86,19 @@ function describeListener(listener: Config['mqtt']['listeners'][number]): string
   const certificates =
     tls === null || tls.clientCertificates === 'none' ? '' : `, client certificates ${tls.clientCertificates}`;
   return `${address(listener)}${kind}${certificates}`;
+}
+
+const READERS = {
+  'signed-in': 'who has signed in reads',
+  loopback: 'on the box one reads without signing in',
+  'local-network': 'in its network one reads without signing in',
+  anyone: 'everybody reads without signing in',
+} as const;
+
+function describeStatus(status: NonNullable<Config['status']>): string {
+  const { tls, viewer } = status;
+  const how = tls === null ? '' : tls.kind === 'files' ? ' TLS' : ' TLS with a certificate of its own making';
+  return `${address({ ...status, anonymous: false })}${how}; ${READERS[viewer]}`;
 }
 
 function address(listener: { host: string; port: number; anonymous: boolean }): string {

@@ -4,10 +4,8 @@ import { describeError, GatewayError } from '../core/errors.ts';
 import { actions, type Held } from '../ops/drain-control.ts';
 import { CONTROL_HEADER } from '../ops/guard.ts';
 import { sentences } from '../ops/words.ts';
+import { type BoxPage, boxPage } from './box-page.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
-import { configuredUrl, parsedUrl, unreachable } from './page-url.ts';
-
-const ANSWER_TIMEOUT_MS = 5000;
 
 const usage = `petiole drain pause|resume|status [--lane NAME] [--for TIME] [--url URL] [--config FILE] [--json]
 
@@ -42,7 +40,7 @@ async function run(args: string[]): Promise<number> {
     return EXIT_USAGE;
   }
   try {
-    const base = options.url ? parsedUrl(options.url) : await configuredUrl(options.config);
+    const base = await boxPage(options);
     const held = await ask(base, options);
     process.stdout.write(options.json ? `${JSON.stringify(held, null, 2)}\n` : `${text(held)}\n`);
     return 0;
@@ -83,22 +81,13 @@ function optionsOf(args: string[]): Options {
   return { action, lane, forS: String(forMs / 1000), url, config, json };
 }
 
-async function ask(base: URL, { action, lane, forS }: Options): Promise<Held> {
-  const url = new URL(`drain/${action}`, base);
-  url.searchParams.set('lane', lane);
-  url.searchParams.set('for_s', forS);
-  let response: Response;
-  let body: string;
-  try {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    response = await fetch(url, { method: 'POST', headers: { [CONTROL_HEADER]: 'yes' }, signal, redirect: 'error' });
-    body = await response.text();
-  } catch (cause) {
-    throw unreachable(base, cause);
-  }
-  if (response.ok) return JSON.parse(body) as Held;
-  if (response.status !== 400) throw new GatewayError('permission_denied', `The box refuses: ${body.trim()}`);
-  const { message, hint } = JSON.parse(body) as { message: string; hint: string };
+async function ask(page: BoxPage, { action, lane, forS }: Options): Promise<Held> {
+  const query = new URLSearchParams({ lane, for_s: forS });
+  const headers = { [CONTROL_HEADER]: 'yes' };
+  const { statusCode, body } = await page.ask(`/drain/${action}?${query}`, { method: 'POST', headers });
+  if (statusCode === 200) return JSON.parse(body.toString()) as Held;
+  if (statusCode !== 400) throw new GatewayError('permission_denied', `The box refuses: ${body.toString().trim()}`);
+  const { message, hint } = JSON.parse(body.toString()) as { message: string; hint: string };
   throw new GatewayError('permission_denied', `The box refuses: ${message}`, { hint });
 }
 

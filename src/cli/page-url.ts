@@ -1,4 +1,3 @@
-import { reachableInUrl } from '../config/address.ts';
 import { GatewayError } from '../core/errors.ts';
 import { printable } from '../ops/words.ts';
 
@@ -17,25 +16,6 @@ export function parsedUrl(text: string): URL {
     });
   }
   return url;
-}
-
-/** The address in the named or default configuration. */
-export async function configuredUrl(file: string | undefined): Promise<URL> {
-  // Loaded only here: with --url neither the schema nor the YAML parser is needed.
-  const { loadConfig } = await import('../config/load.ts');
-  const loaded = loadConfig({ file: file ?? null, env: process.env, cwd: process.cwd() });
-  const where = loaded.file ?? 'the environment';
-  if (loaded.config === null) {
-    const hint = loaded.file === null ? 'Mend them' : `\`petiole check ${loaded.file}\` lists them; or give --url`;
-    throw new GatewayError('config_invalid', `There are mistakes in ${where}`, { hint, retriable: false });
-  }
-  const { status: page } = loaded.config;
-  if (page === null || page.port === 0) {
-    const what = page === null ? 'The status page is off' : 'The status page has no fixed port';
-    const hint = 'Set status.listen to an address such as 127.0.0.1:8080, or give --url';
-    throw new GatewayError('address_not_available', `${what} in ${where}`, { hint, retriable: false });
-  }
-  return new URL(`http://${reachableInUrl(page.host)}:${page.port}`);
 }
 
 /** No answer at all, or none in time. */

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { describeProblems } from '../config/problems.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createLog, type Log } from '../core/log.ts';
+import { LogRing } from '../core/log-ring.ts';
 import { Gateway, version } from '../gateway.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
 import { settleDown } from './small-memory.ts';
@@ -45,13 +46,14 @@ export const run: Command = {
       return EXIT_CONFIG;
     }
     const { config } = loaded;
-    const log = await createLog(config.log.level, process.stdout.isTTY);
+    const ring = new LogRing();
+    const log = await createLog(config.log.level, process.stdout.isTTY, ring);
     process.on('uncaughtException', (error) => {
       log.fatal({ err: error, part: 'main' }, 'a mistake in Petiole; the process ends and keeps what it acknowledged');
       process.exit(EXIT_SOFTWARE);
     });
     log.info({ part: 'main', version, file: loaded.file, gateway: config.gateway.name }, 'starting');
-    return serve(new Gateway(config, log), log.child({ part: 'main' }));
+    return serve(new Gateway(config, log, ring), log.child({ part: 'main' }));
   },
 };
 
@@ -68,6 +70,9 @@ async function serve(gateway: Gateway, log: Log): Promise<number> {
   }
   settleDown();
   log.info({ listeners: gateway.listeners }, 'ready');
+  const secret = gateway.newSecret;
+  // For who has just started it by hand; never into a log.
+  if (secret !== null && process.stderr.isTTY) process.stderr.write(`Sign in to the status page with ${secret}\n`);
   log.info({ signal: await signal }, 'stopping');
   const late = setTimeout(() => {
     log.error('not stopped in time; what was acknowledged is on disk');

@@ -1,31 +1,31 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { describeError, GatewayError } from '../core/errors.ts';
+import { fingerprintIn } from '../ops/certificate.ts';
+import { secretsIn } from '../ops/sign-in-secrets.ts';
 import type { Snapshot } from '../ops/snapshot.ts';
 import { render } from '../ops/terminal.ts';
 import { view } from '../ops/view.ts';
 import { sentences } from '../ops/words.ts';
+import { type BoxPage, boxPage, configuredBox, pageOptions, pageUsage } from './box-page.ts';
 import type { Command } from './command.ts';
-import { configuredUrl, DEFAULT_URL, parsedUrl, unreachable } from './page-url.ts';
+import { parsedUrl } from './page-url.ts';
 
-const ANSWER_TIMEOUT_MS = 5000;
 const WATCH_INTERVAL_MS = 2000;
 /** Where the terminal does not know its own width. */
 const CONSOLE_COLUMNS = 80;
-/** A snapshot of 5,000 clients is near 2 MB: what is much longer is not one. */
-const ANSWER_BYTES_MAX = 32 * 1024 * 1024;
 /** EX_USAGE and EX_CONFIG of sysexits.h. */
 const EXIT_USAGE = 64;
 const EXIT_CONFIG = 78;
 
-const usage = `petiole status [--url URL] [--config FILE] [--watch] [--json]
+const usage = `petiole status [--url URL] [--config FILE] [--watch] [--json] [--secret]
 
 Prints the state of a running box on one screen: the same as its status page.
 
-  --url URL      where its status page is (default: status.listen of the configuration, else ${DEFAULT_URL})
-  --config FILE  the configuration to read that address from
-  --watch        draw it again every two seconds, until interrupted
-  --json         print the answer of /status.json instead, one line a time with --watch
+${pageUsage}
+  --watch             draw it again every two seconds, until interrupted
+  --json              print the answer of /status.json instead, one line a time with --watch
+  --secret            print the secrets for signing in to the page of the box on this machine (root, or its own user)
 
 Exit codes: 0 the box can take data, 1 it can't or doesn't answer, 64 wrong arguments, 78 a mistake in the
 configuration.
@@ -34,6 +34,7 @@ Examples:
   petiole status
   petiole status --watch
   petiole status --url http://192.0.2.7:8080 --json
+  sudo petiole status --secret
 `;
 
 /** `petiole status`: what a running box says of itself, in a terminal. */
@@ -41,7 +42,7 @@ export const status: Command = { name: 'status', summary: 'show the state of a r
 
 async function run(args: string[]): Promise<number> {
   let options: Options;
-  let url: URL;
+  let page: BoxPage;
   try {
     options = optionsOf(args);
   } catch (error) {
@@ -50,44 +51,41 @@ async function run(args: string[]): Promise<number> {
     return EXIT_USAGE;
   }
   try {
-    url = options.url ?? (await configuredUrl(options.config));
+    if (options.secret) return await showSecrets(options.config);
+    page = await boxPage(options);
   } catch (error) {
     complain(error);
     return error instanceof GatewayError && error.code === 'config_invalid' ? EXIT_CONFIG : 1;
   }
-  if (!options.watch) return show(url, options, '');
+  if (!options.watch) return show(page, options, '');
   // Home, then erase what is below, in the same write as the screen: it doesn't flicker.
   const clear = process.stdout.isTTY && !options.json ? '\x1b[H\x1b[J' : '';
   for (;;) {
-    await show(url, options, clear);
+    await show(page, options, clear);
     await delay(WATCH_INTERVAL_MS);
   }
 }
 
-interface Options {
-  url: URL | undefined;
-  config: string | undefined;
-  watch: boolean;
-  json: boolean;
-}
+type Options = ReturnType<typeof optionsOf>;
 
-function optionsOf(args: string[]): Options {
+function optionsOf(args: string[]) {
   const { values } = parseArgs({
     args,
     options: {
-      url: { type: 'string' },
-      config: { type: 'string' },
+      ...pageOptions,
       watch: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      secret: { type: 'boolean', default: false },
     },
   });
-  return { ...values, url: values.url === undefined ? undefined : parsedUrl(values.url), config: values.config };
+  if (values.url !== undefined) parsedUrl(values.url);
+  return values;
 }
 
 /** Asks once and prints once; gives the exit code. */
-async function show(url: URL, options: Options, before: string): Promise<number> {
+async function show(page: BoxPage, options: Options, before: string): Promise<number> {
   try {
-    const snapshot = await ask(url);
+    const snapshot = await ask(page);
     process.stdout.write(before + (options.json ? json(snapshot, options.watch) : screen(snapshot, before !== '')));
     return snapshot.problems.some((problem) => problem.severity === 'failing') ? 1 : 0;
   } catch (error) {
@@ -119,44 +117,30 @@ function complain(error: unknown): void {
   process.stderr.write(`${sentences(message, hint)}\n`);
 }
 
-async function ask(base: URL): Promise<Snapshot> {
-  const url = new URL('status.json', base);
-  let text: string;
-  let ok: boolean;
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'error' });
-    ok = response.ok;
-    text = await bounded(response);
-  } catch (cause) {
-    throw cause instanceof GatewayError ? cause : unreachable(base, cause);
-  }
-  const answer = ok ? parsed(text) : null;
+async function ask(page: BoxPage): Promise<Snapshot> {
+  const answer = await page.json<unknown>('/status.json');
   if (isSnapshot(answer)) return answer;
-  throw new GatewayError('protocol_violation', `What answers on ${base.origin} is not the status page of a box`, {
-    hint: 'Check the port, and that the box and this command are of the same version',
-    retriable: false,
-  });
+  throw page.failure(200, null);
 }
 
-async function bounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > ANSWER_BYTES_MAX) {
-      throw new GatewayError('protocol_violation', `The answer of ${response.url} is longer than any status`);
-    }
-    chunks.push(chunk);
+/** Who can read the file is who may know: root and the user of the box. */
+async function showSecrets(file: string | undefined): Promise<number> {
+  const { config } = configuredBox(file);
+  const secrets = secretsIn(config.gateway.data);
+  if (secrets === null) {
+    const hint = 'Run it as root, and start the box once before';
+    throw new GatewayError('permission_denied', `No secrets can be read in ${config.gateway.data}`, { hint });
   }
-  return Buffer.concat(chunks).toString();
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
+  const fingerprint = config.status?.tls?.kind === 'self-made' ? fingerprintIn(config.gateway.data) : '';
+  const lines = [`operator  ${secrets.operator}`, `viewer    ${secrets.viewer}`];
+  if (fingerprint !== '') lines.push(`The certificate of the page, SHA-256:`, fingerprint);
+  if (process.stdout.isTTY) {
+    // Loaded only for people: a code is of no use in a pipe.
+    const { qrText } = await import('../ops/qr.ts');
+    lines.push('', qrText(secrets.operator));
   }
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return 0;
 }
 
 /** The border is checked as far as telling a box from something else; the box itself is of our own making. */

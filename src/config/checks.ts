@@ -51,8 +51,9 @@ function checkListeners({ mqtt, nats, status, users = [] }: Draft, refused: Refu
     add(['nats', 'listeners', index], listener?.listen, listener?.anonymous, hasUsers);
     checkListenerTls(['nats', 'listeners', index, 'tls'], listener?.tls, report);
   });
-  // It knows no users yet.
-  add(['status'], status?.listen, status?.anonymous, false);
+  // Its users are those who know its secrets.
+  add(['status'], status?.listen, status?.anonymous, true);
+  checkStatus(status, refused, report);
 }
 
 function checkAnonymous(path: Path, address: Address, anonymous: boolean | undefined, report: Report): void {
@@ -63,10 +64,22 @@ function checkAnonymous(path: Path, address: Address, anonymous: boolean | undef
     report(
       [...path, anonymous === undefined ? 'listen' : 'anonymous'],
       `${addressText(address)} is open to the network and there are no users`,
-      path[0] !== 'status'
-        ? `add users (petiole user add NAME), or write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`
-        : `write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`,
+      `add users (petiole user add NAME), or write "anonymous: true" if everybody who reaches it may connect, or listen on 127.0.0.1:${address.port}`,
     );
+  }
+}
+
+function checkStatus(status: Draft['status'], refused: Refused, report: Report): void {
+  const at = (...keys: string[]): Path => ['status', ...keys];
+  const has = (key: 'cert' | 'key') => status?.tls?.[key] !== undefined || refused(at('tls', key));
+  if (has('cert') && !has('key')) {
+    report(at('tls', 'cert'), 'a certificate without its key', 'add key: the file of its private key');
+  }
+  if (has('key') && !has('cert')) {
+    report(at('tls', 'key'), 'a private key without its certificate', 'add cert: its certificate');
+  }
+  if (status?.viewer !== undefined && status.anonymous !== undefined) {
+    report(at('anonymous'), 'viewer and anonymous are both given', 'keep viewer: it says the same and more');
   }
 }
 

@@ -62,13 +62,18 @@ export interface Secrets {
 }
 
 /** Reads the secrets that stand in files and tries the TLS files. */
-export function readFiles({ upstream, mqtt }: Draft, absolute: (path: string) => string, report: Report): Secrets {
+export function readFiles(
+  { upstream, mqtt, status }: Draft,
+  absolute: (path: string) => string,
+  report: Report,
+): Secrets {
   const secretOf = (inline: string | undefined, path: Path, file: string | undefined): string | null => {
     if (file === undefined) return inline ?? null;
     return readSecret(path, absolute(file), report);
   };
   const proxy = upstream?.proxy;
   tryTls(upstream?.tls ?? {}, ['upstream', 'tls'], absolute, report);
+  tryTls(status?.tls ?? {}, ['status', 'tls'], absolute, report);
   if (upstream?.credentials !== undefined) tryCredentials(absolute(upstream.credentials), report);
   mqtt?.listeners?.forEach((listener, index) => {
     tryTls(listener?.tls ?? {}, ['mqtt', 'listeners', index, 'tls'], absolute, report);

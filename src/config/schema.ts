@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import * as v from 'valibot';
 import { safeToken } from '../core/subject.ts';
-import { isLoopback } from './address.ts';
 import * as field from './fields.ts';
 import { firmware, toFirmware } from './firmware.ts';
 import { LANES_MAX, lane, toLane } from './lanes.ts';
@@ -10,6 +9,7 @@ import { nats, toNats } from './nats.ts';
 import type { Resolved } from './paths.ts';
 import { PORTS_MAX, serialPort, toModbusPort, toSerialPort } from './serial.ts';
 import { toBridgePort } from './serial-bridge.ts';
+import { status, toStatus } from './status.ts';
 import { toUpstream, upstream } from './upstream.ts';
 import { toUser, USERS_MAX, user } from './users.ts';
 
@@ -28,11 +28,6 @@ const gateway = field.map({
 
 const log = field.map({
   level: v.optional(field.choice(['trace', 'debug', 'info', 'warn', 'error']), 'info'),
-});
-
-const status = field.map({
-  listen: v.optional(field.listenOrOff(), '127.0.0.1:8080'),
-  anonymous: v.optional(field.yesOrNo()),
 });
 
 const journal = field.map({
@@ -91,10 +86,7 @@ export function toConfig(file: FileValues, resolved: Resolved) {
     mqtt: toMqtt(mqtt, absolute),
     users: users.map(toUser),
     nats: toNats(nats, absolute),
-    status: status.listen && {
-      ...status.listen,
-      anonymous: status.anonymous ?? isLoopback(status.listen.host),
-    },
+    status: toStatus(status, absolute(gateway.data), absolute),
     journal: {
       reserveBytes: journal.reserve,
       compress: journal.compress,

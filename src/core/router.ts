@@ -64,6 +64,8 @@ export class Router {
   #journal: Journal | null = null;
   #upstream: Upstream | null = null;
   #queues: Queues | null = null;
+  /** Who looks at everything that passes; null while nobody does. */
+  #tap: ((message: Message) => void) | null = null;
   #turn = 0;
 
   /** Called once by the gateway before anything is published. */
@@ -75,6 +77,14 @@ export class Router {
 
   get subscriptions(): number {
     return this.#subscriptions.size;
+  }
+
+  /**
+   * Shows every message that local parties publish, or that comes from the hub, to somebody who looks on. It is no
+   * interest: nothing is asked of the hub for it, and it counts as nobody that got the message. Null ends it.
+   */
+  watch(tap: ((message: Message) => void) | null): void {
+    this.#tap = tap;
   }
 
   subscribe(subscription: Subscription): void {
@@ -112,6 +122,7 @@ export class Router {
    */
   publish(message: Message, receipt: Receipt | null = null, token = 0): number {
     const enqueued = this.#queues?.enqueued ?? 0;
+    if (this.#tap !== null) this.#tap(message);
     const { plain, queues } = this.#subscriptions.match(message.subject);
     let reached = 0;
     for (const subscription of plain) if (subscription.deliver(message)) reached++;
@@ -144,6 +155,7 @@ export class Router {
    * the hub chose them by name. Returns how many parties got it.
    */
   deliver(message: Message, chosen: readonly string[]): number {
+    if (this.#tap !== null) this.#tap(message);
     const { plain, queues } = this.#subscriptions.match(message.subject);
     let reached = 0;
     for (const subscription of plain) if (subscription.deliver(message)) reached++;

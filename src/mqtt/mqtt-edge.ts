@@ -207,6 +207,14 @@ export class MqttEdge implements Service {
     };
   }
 
+  /** Ends a client's connection, as an operator asks; it may come again. False where there is no such client. */
+  kick(clientId: string): boolean {
+    const connection = this.#context.clients.get(clientId);
+    if (connection === undefined) return false;
+    connection.end(connection.version === 5 ? disconnect(reason.administrativeAction, '') : null);
+    return true;
+  }
+
   #handshakeFailed(error: Error): void {
     const { counters, notices, log } = this.#context;
     counters.tlsHandshakesFailed++;

@@ -173,6 +173,16 @@ export class ClientPort implements Service {
     };
   }
 
+  /** Ends a connection, as an operator asks; the client may come again. False where it has gone. */
+  kick(clientId: number): boolean {
+    for (const connection of this.#connections()) {
+      if (connection.clientId !== clientId) continue;
+      connection.end();
+      return true;
+    }
+    return false;
+  }
+
   *#connections(): Generator<ClientConnection> {
     for (const { connections } of this.#doors) yield* connections;
   }

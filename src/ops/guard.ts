@@ -19,28 +19,35 @@ export const CONTROL_HEADER = 'petiole-control';
 
 /** Why a request is not answered. */
 export interface Refusal {
-  statusCode: 400 | 403 | 405 | 421;
+  statusCode: 400 | 403 | 405 | 413 | 415 | 421;
   text: string;
 }
+
+/** An edited configuration, with its escapes; a message to publish is smaller. */
+export const BODY_BYTES_MAX = 1024 * 1024;
 
 /** Judges requests before anything is looked up. `host` is the address that is listened on. */
 export class Guard {
   readonly #names: ReadonlySet<string> | null;
 
   constructor(host: string) {
-    // Behind a public address any name may be right; sign-in is what will protect it there.
+    // Behind a public address any name may be right; signing in is what protects it there.
     this.#names = isLoopback(host) ? new Set(['localhost', '127.0.0.1', '[::1]', bracketed(host)]) : null;
   }
 
   /** null where the request may pass. */
   refusal(request: IncomingMessage): Refusal | null {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const refusal = controlRefusal(request);
+    const isApi = request.url?.startsWith('/api/') === true;
+    const isReading = request.method === 'GET' || request.method === 'HEAD';
+    if (!isReading) {
+      const refusal = isApi ? changeRefusal(request) : controlRefusal(request);
       if (refusal) return refusal;
     }
-    const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
-    if (length !== '0' || coding !== undefined) return { statusCode: 400, text: 'A request here carries no body.' };
-    if (!this.#knows(request.headers.host)) {
+    if (isReading || !isApi) {
+      const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
+      if (length !== '0' || coding !== undefined) return { statusCode: 400, text: 'A request here carries no body.' };
+    }
+    if (this.#names !== null && !this.#names.has(hostOf(request))) {
       return { statusCode: 421, text: 'Unknown host name: on the box itself, open it as localhost or 127.0.0.1.' };
     }
     // The page itself may be reached by a link from anywhere; what it loads is for itself alone.
@@ -50,36 +57,55 @@ export class Guard {
     }
     return null;
   }
-
-  /**
-   * DNS rebinding: a page of the open web has its own name resolve to 127.0.0.1 and then reads us as its own origin. It
-   * can't choose the Host header, which still carries that name.
-   */
-  #knows(host: string | undefined): boolean {
-    if (this.#names === null) return true;
-    const match = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(host ?? '');
-    return match !== null && this.#names.has((match[1] ?? '').toLowerCase());
-  }
 }
 
 /**
- * The one thing that may be changed here, and only from the box itself. A page of the open web can't send the header
- * without asking first, which is never granted.
+ * The name that the request was sent to, '' where there is none. DNS rebinding: a page of the open web has its own name
+ * resolve to 127.0.0.1 and then reads us as its own origin. It can't choose this header, which still carries that name.
+ */
+export function hostOf(request: IncomingMessage): string {
+  const match = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(request.headers.host ?? '');
+  return (match?.[1] ?? '').toLowerCase();
+}
+
+/** The address that a request comes from; IPv4 as such. */
+export function remoteOf(request: IncomingMessage): string {
+  return request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+}
+
+/** Of the API: who may do what is asked later; here only what no page of another origin could send. */
+function changeRefusal({ method, headers }: IncomingMessage): Refusal | null {
+  if (method === 'DELETE') return null;
+  if (method !== 'POST') return { statusCode: 405, text: 'Only GET, HEAD, POST and DELETE.' };
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
+    return { statusCode: 413, text: `A body has a Content-Length, and at most ${BODY_BYTES_MAX} bytes.` };
+  }
+  if (!/^application\/json\b/i.test(headers['content-type'] ?? '')) {
+    return { statusCode: 415, text: 'Send JSON, with Content-Type: application/json.' };
+  }
+  return null;
+}
+
+/**
+ * The one thing that may be changed without signing in, and only from the box itself. A page of the open web can't send
+ * the header without asking first, which is never granted.
  */
 function controlRefusal(request: IncomingMessage): Refusal | null {
   if (request.method !== 'POST' || !request.url?.startsWith('/drain/')) {
-    return { statusCode: 405, text: 'Only GET and HEAD: this page is for reading.' };
+    return { statusCode: 405, text: 'Only GET and HEAD: this is for reading.' };
   }
-  const remote = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
-  if (!isLoopback(remote)) return { statusCode: 403, text: 'Only from the box itself: log in there, or use NATS.' };
+  if (!isLoopback(remoteOf(request))) {
+    return { statusCode: 403, text: 'Only from the box itself: log in there, or use NATS.' };
+  }
   if (request.headers[CONTROL_HEADER] !== 'yes') {
     return { statusCode: 403, text: 'Send the header Petiole-Control: yes with it.' };
   }
   return null;
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+/** Of an address or a name, as they stand in a configuration or a Host header. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** As it stands in a URL or a Host header. */

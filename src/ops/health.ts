@@ -1,3 +1,4 @@
+import type { Role } from './api.ts';
 import type {
   Facts,
   Failure,
@@ -55,11 +56,11 @@ export interface Health {
   body: { status: 'ok' | 'degraded' | 'failing'; problems: Problem[] };
 }
 
-/** 503 only where the box can't take data. Offline is normal for a box at the edge: degraded, with 200. */
-export function healthz(snapshot: Snapshot): Health {
+/** 503 only where the box can't take data. Offline is normal for a box at the edge: degraded, with 200. Why is not for strangers. */
+export function healthz(snapshot: Snapshot, role: Role = 'viewer'): Health {
   const failing = snapshot.problems.some((problem) => problem.severity === 'failing');
   const status = failing ? 'failing' : snapshot.problems.length > 0 ? 'degraded' : 'ok';
-  return { statusCode: failing ? 503 : 200, body: { status, problems: snapshot.problems } };
+  return { statusCode: failing ? 503 : 200, body: { status, problems: role === 'none' ? [] : snapshot.problems } };
 }
 
 /** The share of its bytes that a lane uses, 0 to 1. */

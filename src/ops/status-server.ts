@@ -1,19 +1,23 @@
 import { once as nextEvent } from 'node:events';
-import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
-import { describeError, type ErrorCode, GatewayError } from '../core/errors.ts';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
+import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
+import { Access, type ViewerRule } from './access.ts';
+import type { ApiParts } from './api-parts.ts';
+import type { Api } from './api-server.ts';
+import { certificateFor, type StatusTls } from './certificate.ts';
 import type { DrainControl } from './drain-control.ts';
-import { bracketed, Guard, SECURITY_HEADERS } from './guard.ts';
+import { ApiFault, answer, answerFault, answerJson, type Exchange, faultOf, JSON_TYPE, TEXT } from './exchange.ts';
+import { bracketed, Guard } from './guard.ts';
 import { healthz } from './health.ts';
 import { Look } from './look.ts';
 import { METRICS_TYPE, metrics } from './metrics.ts';
-import { assets } from './page.ts';
+import { pageAsset } from './page.ts';
+import { SignInSecrets } from './sign-in-secrets.ts';
 import type { Snapshot } from './snapshot.ts';
-import { VIEWERS_MAX, Viewers } from './viewers.ts';
-
-// Not by import: that would evaluate every export of the module and load a whole HTTP client, 11 MB resident.
-const { createServer } = process.getBuiltinModule('node:http');
+import { VIEWERS_MAX } from './viewers.ts';
 
 /** A request here is a line and a few headers; cookies of other services on the same host name may come along. */
 const HEADER_BYTES_MAX = 8192;
@@ -22,27 +26,34 @@ const REQUEST_TIMEOUT_MS = 5000;
 const LATE_CHECK_MS = 1000;
 /** An idle connection holds one of the few places. */
 const KEEP_ALIVE_TIMEOUT_MS = 5000;
-/** Sockets at a time: the viewers, and room for monitors and page loads beside them. */
+/** Sockets at a time: the viewers, and room for tails, monitors and page loads beside them. */
 const CONNECTIONS_MAX = VIEWERS_MAX * 4;
 /** How long answers that are on their way may take once we stop. */
 const STOP_GRACE_MS = 1000;
 
-const TEXT = 'text/plain; charset=utf-8';
-const JSON_TYPE = 'application/json; charset=utf-8';
-
 /** A port's name is one of the configuration's: letters, digits, `-` and `_`. */
 const CAPTURE = /^\/serial\/([A-Za-z0-9_-]{1,64})\/capture$/;
+
+const SIGN_IN_HINT = 'Open the page and sign in, or send `Authorization: Bearer <secret>` (petiole status --secret)';
 
 export interface StatusServerOptions {
   host: string;
   /** 0 takes any free port; see `address`. */
   port: number;
+  /** Null or nothing: plain HTTP. */
+  tls?: StatusTls | null;
+  /** Who reads without signing in; default: who is on the box. */
+  viewer?: ViewerRule;
+  /** Where the sign-in secrets are kept; without it nobody can sign in. */
+  folder?: string;
   /** Called once a second at most, and only while somebody looks. */
   snapshot: () => Snapshot;
   /** Without it nothing can be changed here. */
   drain?: DrainControl;
   /** The flight recorder of a serial port as text; null where there is no such port. */
   capture?: (port: string) => string | null;
+  /** What the API reaches beside that. */
+  parts?: ApiParts;
   log: Log;
 }
 
@@ -54,15 +65,16 @@ export interface StatusServerStatus {
 }
 
 /**
- * The status page and its data, for reading; only the drain can be held, from the box itself:
+ * The status page and its data; api.ts says who may ask for what:
  *
- * - `GET /` the page, `GET /events` its live feed (server-sent events named `view`, one a second)
+ * - `GET /` the page
  * - `GET /status.json` the whole `Snapshot`
  * - `GET /metrics` the same for Prometheus
  * - `GET /serial/<port>/capture` what was on the line around the last errors of a serial port, as a capture file
  * - `GET /healthz` 200 while the box can take data, else 503: `{ status, problems }`
  * - `POST /drain/pause`, `/drain/resume`, `/drain/status` with `?lane=NAME&for_s=SECONDS`, no body, and the header
- *   `Petiole-Control: yes`: 200 with what is held now, 400 with `{ code, message, hint }`
+ *   `Petiole-Control: yes`, from the box alone: 200 with what is held now, 400 with `{ code, message, hint }`
+ * - `/api/…` everything that the page shows and does
  *
  * Listens on loopback by default. `start()` rejects with a `GatewayError` where the address can't be had.
  */
@@ -70,8 +82,12 @@ export class StatusServer implements Service {
   readonly #options: StatusServerOptions;
   readonly #guard: Guard;
   readonly #look: Look;
-  readonly #viewers: Viewers;
-  readonly #server: Server;
+  #access: Access;
+  #server: Server | SecureServer | null = null;
+  /** Loaded when somebody first asks for it: most boxes are asked for /metrics alone. */
+  #api: Promise<Api> | null = null;
+  #loadedApi: Api | null = null;
+  #secrets: SignInSecrets | null = null;
   readonly #counters = { requests: 0, refused: 0, malformed: 0, failed: 0 };
   #stopping = false;
 
@@ -79,64 +95,86 @@ export class StatusServer implements Service {
     this.#options = options;
     this.#guard = new Guard(options.host);
     this.#look = new Look(options.snapshot);
-    this.#viewers = new Viewers(
-      () => this.#frame(),
-      () => this.#look.forget(),
-    );
-    this.#server = createServer({
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: LATE_CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      noDelay: true,
-    });
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#access = new Access(options.viewer ?? 'loopback', null);
   }
 
   async start(): Promise<void> {
-    const { host, port, log } = this.#options;
-    this.#server.on('request', (request, response) => this.#serve(request, response));
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const { host, port, log, folder, viewer = 'loopback' } = this.#options;
+    if (folder !== undefined) {
+      this.#secrets = new SignInSecrets(folder, log);
+      this.#access = new Access(viewer, this.#secrets);
+    }
+    const server = await this.#make();
+    this.#server = server;
+    server.maxConnections = CONNECTIONS_MAX;
+    server.on('request', (request, response) => this.#serve(request, response));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       this.#counters.malformed++;
       if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy();
       const status = CLIENT_ERRORS[error.code ?? ''] ?? '400 Bad Request';
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     });
     try {
-      this.#server.listen({ host, port });
-      await nextEvent(this.#server, 'listening');
+      server.listen({ host, port });
+      await nextEvent(server, 'listening');
     } catch (error) {
       throw listenFailure(host, port, error as NodeJS.ErrnoException);
     }
-    this.#server.on('error', (error) => log.error({ err: error }, 'the status server failed to accept a connection'));
+    server.on('error', (error) => log.error({ err: error }, 'the status server failed to accept a connection'));
     log.info({ url: this.url }, 'status page');
+  }
+
+  async #make(): Promise<Server | SecureServer> {
+    const { tls = null, log } = this.#options;
+    const bounds = {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: LATE_CHECK_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      noDelay: true,
+    };
+    // Not by import: that would evaluate every export of the module and load a whole HTTP client, 11 MB resident.
+    if (tls === null) return process.getBuiltinModule('node:http').createServer(bounds);
+    const pem = await certificateFor(tls, log);
+    const handshakeTimeout = REQUEST_TIMEOUT_MS;
+    const server = process
+      .getBuiltinModule('node:https')
+      .createServer({ ...bounds, ...pem, minVersion: 'TLSv1.2', handshakeTimeout });
+    server.on('tlsClientError', () => this.#counters.malformed++);
+    return server;
   }
 
   stop: () => Promise<void> = once(async () => {
     this.#stopping = true;
-    if (!this.#server.listening) return;
-    const closed = nextEvent(this.#server, 'close');
-    this.#viewers.close();
-    this.#server.close();
-    const grace = setTimeout(() => this.#server.closeAllConnections(), STOP_GRACE_MS);
+    const server = this.#server;
+    if (!server?.listening) return;
+    const closed = nextEvent(server, 'close');
+    this.#loadedApi?.close();
+    server.close();
+    const grace = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
     await closed;
     clearTimeout(grace);
   });
 
   status(): StatusServerStatus {
-    return { ...this.address, viewers: this.#viewers.size, counters: { ...this.#counters } };
+    return { ...this.address, viewers: this.#loadedApi?.viewers ?? 0, counters: { ...this.#counters } };
   }
 
   /** Where it listens, with the real port where 0 was asked for. */
   get address(): { host: string; port: number } {
-    const bound = this.#server.address();
+    const bound = this.#server?.address();
     return { host: this.#options.host, port: typeof bound === 'object' && bound ? bound.port : this.#options.port };
   }
 
   get url(): string {
     const { host, port } = this.address;
-    return `http://${bracketed(host)}:${port}/`;
+    return `${this.#options.tls ? 'https' : 'http'}://${bracketed(host)}:${port}/`;
+  }
+
+  /** The secret for signing in, where this start made it; null otherwise. */
+  get newSecret(): string | null {
+    return this.#secrets?.isNew === true && !this.#secrets.isUsed ? this.#secrets.operator : null;
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -149,48 +187,94 @@ export class StatusServer implements Service {
       answer(response, statusCode, TEXT, `${text}\n`, { Allow: 'GET, HEAD', Connection: 'close' });
       return;
     }
+    const url = URL.parse(request.url ?? '', 'http://box');
+    if (url === null) {
+      answer(response, 400, TEXT, 'No such path.\n');
+      return;
+    }
+    const exchange = { request, response, url, visitor: this.#access.visitor(request, this.#cookie) };
+    const failed = (error: unknown) => this.#fail(error, response);
     try {
-      this.#route(request, response);
+      const work = url.pathname.startsWith('/api/') ? this.#call(exchange) : this.#route(exchange);
+      work?.catch(failed);
     } catch (error) {
-      this.#failed(error);
-      answer(response, 500, TEXT, 'The status could not be read: see the log.\n');
+      failed(error);
     }
   }
 
-  #route(request: IncomingMessage, response: ServerResponse): void {
-    const path = request.url?.split('?', 1)[0] ?? '';
-    const asset = assets.get(path);
-    if (request.method === 'POST') {
-      this.#control(new URL(request.url ?? '', 'http://box'), response);
-    } else if (asset !== undefined) {
-      answer(response, 200, asset.type, asset.body);
-    } else if (path === '/healthz') {
-      const { statusCode, body } = healthz(this.#look.snapshot(performance.now()));
-      answer(response, statusCode, JSON_TYPE, `${JSON.stringify(body)}\n`);
-    } else if (path === '/status.json') {
-      answer(response, 200, JSON_TYPE, `${JSON.stringify(this.#look.snapshot(performance.now()))}\n`);
-    } else if (path === '/metrics') {
-      void this.#scrape(response);
-    } else if (path === '/events') {
-      this.#watch(request, response);
-    } else if (CAPTURE.test(path)) {
-      const name = CAPTURE.exec(path)?.[1] ?? '';
-      const text = this.#options.capture?.(name) ?? null;
-      const file = { 'Content-Disposition': `attachment; filename="${name}.capture"` };
-      if (text === null) answer(response, 404, TEXT, 'There is no serial port of this name.\n');
-      else answer(response, 200, TEXT, text, file);
-    } else {
-      answer(response, 404, TEXT, 'Nothing here: try /, /status.json, /metrics or /healthz.\n');
+  /** Undefined where it is answered already. */
+  #route(exchange: Exchange): Promise<void> | undefined {
+    const { request, response, url, visitor } = exchange;
+    const path = url.pathname;
+    const asset = pageAsset(path, request.headers['accept-encoding']);
+    if (asset !== null && request.method !== 'POST') {
+      const { type, body, encoding, cacheControl } = asset;
+      const headers = { 'Cache-Control': cacheControl, Vary: 'Accept-Encoding' };
+      answer(response, 200, type, body, encoding === '' ? headers : { ...headers, 'Content-Encoding': encoding });
+      return;
     }
+    if (path === '/healthz') {
+      const { statusCode, body } = healthz(this.#look.snapshot(performance.now()), visitor.role);
+      answerJson(response, body, statusCode);
+      return;
+    }
+    if (request.method === 'POST') {
+      this.#control(url, response);
+      return;
+    }
+    const capture = CAPTURE.exec(path)?.[1];
+    if (path !== '/status.json' && path !== '/metrics' && capture === undefined) {
+      answer(response, 404, TEXT, 'Nothing here: try /, /status.json, /metrics or /healthz.\n');
+      return;
+    }
+    if (visitor.role === 'none')
+      throw new ApiFault(401, 'sign_in', 'This is for those who have signed in', SIGN_IN_HINT);
+    if (path === '/status.json') answer(response, 200, JSON_TYPE, this.#look.json(performance.now()));
+    else if (path === '/metrics') return this.#scrape(response);
+    else this.#capture(capture ?? '', response);
+    return;
+  }
+
+  async #call(exchange: Exchange): Promise<void> {
+    if (this.#stopping) throw new ApiFault(503, 'stopping', 'The box is stopping');
+    this.#api ??= this.#load();
+    await (await this.#api).handle(exchange);
+  }
+
+  async #load(): Promise<Api> {
+    const { Api } = await import('./api-server.ts');
+    const { drain = null, capture = () => null, parts = {}, log, tls = null } = this.#options;
+    this.#loadedApi = new Api({
+      ...parts,
+      look: this.#look,
+      access: this.#access,
+      cookie: this.#cookie,
+      isSecure: tls !== null,
+      address: () => this.address,
+      drain,
+      capture,
+      failed: (error) => this.#failed(error),
+      log,
+    });
+    return this.#loadedApi;
+  }
+
+  /** By port: cookies are of a host, and there may be two boxes on one. */
+  get #cookie(): string {
+    return `${this.#options.tls ? '__Host-' : ''}petiole-${this.address.port}`;
   }
 
   async #scrape(response: ServerResponse): Promise<void> {
-    try {
-      answer(response, 200, METRICS_TYPE, await metrics(this.#look.snapshot(performance.now())));
-    } catch (error) {
-      this.#failed(error);
-      answer(response, 500, TEXT, 'The metrics could not be read: see the log.\n');
+    answer(response, 200, METRICS_TYPE, await metrics(this.#look.snapshot(performance.now())));
+  }
+
+  #capture(name: string, response: ServerResponse): void {
+    const text = this.#options.capture?.(name) ?? null;
+    if (text === null) {
+      answer(response, 404, TEXT, 'There is no serial port of this name.\n');
+      return;
     }
+    answer(response, 200, TEXT, text, { 'Content-Disposition': `attachment; filename="${name}.capture"` });
   }
 
   #control({ pathname, searchParams }: URL, response: ServerResponse): void {
@@ -203,41 +287,23 @@ export class StatusServer implements Service {
     try {
       const held = drain.act(action, searchParams.get('lane') ?? '', searchParams.get('for_s') ?? '', 'operator');
       this.#look.forget();
-      answer(response, 200, JSON_TYPE, `${JSON.stringify(held)}\n`);
+      answerJson(response, held);
     } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      answer(response, 400, JSON_TYPE, `${JSON.stringify(describeError(error))}\n`);
+      const fault = faultOf(error);
+      if (fault === null) throw error;
+      answerJson(response, { code: fault.code, message: fault.message, hint: fault.hint }, 400);
     }
   }
 
-  #watch(request: IncomingMessage, response: ServerResponse): void {
-    const headers = { ...SECURITY_HEADERS, 'Content-Type': 'text/event-stream; charset=utf-8' };
-    if (this.#stopping || this.#viewers.full) {
-      this.#counters.refused++;
-      const text = `There are ${VIEWERS_MAX} open status pages already: close one.\n`;
-      answer(response, 503, TEXT, text, { 'Retry-After': '10' });
-    } else if (request.method === 'HEAD') {
-      response.writeHead(200, headers).end();
-    } else {
-      const first = this.#view();
-      // The socket ends with the feed: nothing else is asked over it.
-      response.shouldKeepAlive = false;
-      response.writeHead(200, headers);
-      this.#viewers.add(response, first);
-    }
-  }
-
-  #view(): string {
-    return JSON.stringify(this.#look.view(performance.now()));
-  }
-
-  #frame(): string | null {
-    try {
-      return this.#view();
-    } catch (error) {
+  #fail(error: unknown, response: ServerResponse): void {
+    const fault = faultOf(error);
+    if (fault === null) {
       this.#failed(error);
-      return null;
+      answer(response, 500, TEXT, 'The status could not be read: see the log.\n');
+      return;
     }
+    this.#counters.refused++;
+    answerFault(response, fault);
   }
 
   /** The page is a window, not a wall: a mistake in what it shows must not end the flow of data. */
@@ -252,18 +318,6 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
-
-function answer(
-  response: ServerResponse,
-  statusCode: number,
-  type: string,
-  body: string | Buffer,
-  headers: OutgoingHttpHeaders = {},
-): void {
-  const length = Buffer.byteLength(body);
-  response.writeHead(statusCode, { ...SECURITY_HEADERS, ...headers, 'Content-Type': type, 'Content-Length': length });
-  response.end(body);
-}
 
 const LISTEN_FAILURES: Readonly<Record<string, { code: ErrorCode; what: string; hint: string }>> = {
   EADDRINUSE: {

@@ -93,7 +93,8 @@ export function view(snapshot: Snapshot, earlier: Snapshot | null = null): View 
   };
 }
 
-function toneOf(problems: readonly Problem[]): Tone {
+/** How bad it is on the whole. */
+export function toneOf(problems: readonly Problem[]): Tone {
   if (problems.some((problem) => problem.severity === 'failing')) return 'failing';
   return problems.length > 0 ? 'degraded' : 'ok';
 }

@@ -1,69 +1,71 @@
 import type { ServerResponse } from 'node:http';
+import type { EventName } from './api.ts';
+import { EventStream } from './event-stream.ts';
 
 /** Open status pages at a time: each costs a frame a second, and a family of boxes is watched elsewhere. */
-export const VIEWERS_MAX = 16;
+export const VIEWERS_MAX = 32;
 const FRAME_INTERVAL_MS = 1000;
-/** A page that took nothing for so many frames is gone, whatever its socket says. */
-const FRAMES_MISSED_MAX = 30;
 
 /**
- * The pages that listen to `/events`: server-sent events (HTML Standard, section 9.2). One timer for all, running only
- * while somebody looks; a page that reads slowly misses frames and never makes them pile up.
+ * The pages that listen to `/api/events`. One timer for all, running only while somebody looks; a page that reads slowly
+ * misses frames and never makes them pile up.
  */
 export class Viewers {
   readonly #frame: () => string | null;
   readonly #left: () => void;
-  /** Each open response with the frames it has missed in a row. */
-  readonly #missed = new Map<ServerResponse, number>();
+  /** Each open stream with what it wants to hear of. */
+  readonly #streams = new Map<EventStream, ReadonlySet<EventName>>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** `frame` gives the data of an event on one line, null for none; `left` is called when the last viewer has gone. */
+  /** `frame` gives the data of event `status`, null for none; `left` is called when the last viewer has gone. */
   constructor(frame: () => string | null, left: () => void) {
     this.#frame = frame;
     this.#left = left;
   }
 
   get size(): number {
-    return this.#missed.size;
+    return this.#streams.size;
   }
 
   get full(): boolean {
-    return this.#missed.size >= VIEWERS_MAX;
+    return this.#streams.size >= VIEWERS_MAX;
   }
 
-  /** Takes over a response whose headers are written, and sends it its first frame at once. */
-  add(response: ServerResponse, first: string): void {
-    response.on('close', () => this.#remove(response));
-    // A socket that breaks also closes; without a listener the error would end the process.
-    response.on('error', () => response.destroy());
-    this.#missed.set(response, 0);
-    // retry: how long the browser waits before it asks again, in milliseconds.
-    response.write(`retry: 2000\n\nevent: view\ndata: ${first}\n\n`);
-    this.#timer ??= setInterval(() => this.#send(), FRAME_INTERVAL_MS).unref();
+  /** Takes over a response, and sends it what it asked for at once: each event with its data. */
+  add(response: ServerResponse, events: ReadonlySet<EventName>, first: ReadonlyMap<EventName, string>): void {
+    const stream = new EventStream(response, () => this.#remove(stream));
+    this.#streams.set(stream, events);
+    for (const [event, json] of first) stream.send(event, json);
+    this.#timer ??= setInterval(() => this.#beat(), FRAME_INTERVAL_MS).unref();
   }
 
-  close(): void {
-    for (const response of this.#missed.keys()) response.end();
-  }
-
-  #send(): void {
-    const frame = this.#frame();
-    if (frame === null) return;
-    const event = `event: view\ndata: ${frame}\n\n`;
-    for (const [response, missed] of this.#missed) {
-      if (response.writableLength === 0) {
-        response.write(event);
-        this.#missed.set(response, 0);
-      } else if (missed < FRAMES_MISSED_MAX) {
-        this.#missed.set(response, missed + 1);
-      } else {
-        response.destroy();
-      }
+  /** To those who asked for this event. */
+  send(event: EventName, json: () => string): void {
+    let text: string | null = null;
+    for (const [stream, events] of this.#streams) {
+      if (!events.has(event)) continue;
+      text ??= json();
+      stream.send(event, text);
     }
   }
 
-  #remove(response: ServerResponse): void {
-    if (!this.#missed.delete(response) || this.#missed.size > 0) return;
+  close(): void {
+    for (const stream of this.#streams.keys()) {
+      stream.send('bye', '{}');
+      stream.end();
+    }
+  }
+
+  #beat(): void {
+    const frame = this.#frame();
+    if (frame === null) return;
+    for (const [stream, events] of this.#streams) {
+      if (events.has('status')) stream.beat('status', frame);
+    }
+  }
+
+  #remove(stream: EventStream): void {
+    if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#left();

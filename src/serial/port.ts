@@ -14,7 +14,7 @@ import { discardedOf, faultsOf, Pipeline } from './pipeline.ts';
 import { Polls } from './polls.ts';
 import { Recorder } from './recorder.ts';
 import type { SerialContext, SerialPortStatus } from './serial-edge.ts';
-import { Supervisor } from './supervisor.ts';
+import { type Sniffer, Supervisor } from './supervisor.ts';
 
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
 const WAITING_MAX = 4096;
@@ -155,6 +155,11 @@ export class Port implements Receipt {
     this.#counters.refused++;
     this.#end(token);
     this.#acknowledgements?.refused(token);
+  }
+
+  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
+  sniff(sniffer: Sniffer): () => void {
+    return this.#supervisor.sniff(sniffer);
   }
 
   #data(chunk: Buffer): void {

@@ -8,7 +8,7 @@ import type { ModbusPort } from './modbus/modbus-port.ts';
 import type { ModbusPortOptions, PortOptions } from './options.ts';
 import { faultsOf } from './pipeline.ts';
 import { Port } from './port.ts';
-import type { PortState } from './supervisor.ts';
+import type { PortState, Sniffer } from './supervisor.ts';
 
 export interface SerialEdgeOptions {
   readonly ports: readonly PortOptions[];
@@ -155,6 +155,12 @@ export class SerialEdge implements Service {
   capture(name: string): string | null {
     const port = this.#all.find(({ options }) => options.name === name);
     return port === undefined ? null : captureText(name, port.recorder.captures);
+  }
+
+  /** The bytes of a port as they pass, until the function that is returned is called; null where there is no such port. */
+  sniff(name: string, sniffer: Sniffer): (() => void) | null {
+    const port = this.#all.find(({ options }) => options.name === name);
+    return port?.sniff(sniffer) ?? null;
   }
 
   async #whose(port: Port, bytes: Buffer): Promise<string> {

@@ -35,6 +35,8 @@ export interface SupervisorEvents {
   lost(reason: GatewayError): void;
 }
 
+export type Sniffer = (direction: 'in' | 'out', bytes: Buffer) => void;
+
 /**
  * Keeps one port open under whatever name its device has. It never trusts a close event: the line reports a hang-up by
  * what it reads, the node is looked at twice a second, and a silence can be told to mean a loss. It closes first and
@@ -44,6 +46,8 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #events: SupervisorEvents;
   readonly #loop: KeepConnected<Line>;
+  /** Those who look at the bytes as they pass. */
+  readonly #sniffers = new Set<Sniffer>();
   #line: Line | null = null;
   #node = '';
   #lastDataMs = 0;
@@ -106,9 +110,18 @@ export class Supervisor {
 
   /** Rejects with `not_connected` while the port is not open. */
   write(bytes: Buffer): Promise<void> {
-    if (this.#line !== null) return this.#line.write(bytes);
+    if (this.#line !== null) {
+      for (const sniffer of this.#sniffers) sniffer('out', bytes);
+      return this.#line.write(bytes);
+    }
     const why = this.#lastError?.message ?? 'it is being opened';
     return Promise.reject(new GatewayError('not_connected', `The port ${this.#options.name} is not open: ${why}`));
+  }
+
+  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
+  sniff(sniffer: Sniffer): () => void {
+    this.#sniffers.add(sniffer);
+    return () => this.#sniffers.delete(sniffer);
   }
 
   pause(): void {
@@ -122,6 +135,7 @@ export class Supervisor {
   async #open(signal: AbortSignal): Promise<Line> {
     const { name, identity, held, root, settings, isGathered, log } = this.#options;
     const onData = (chunk: Buffer): void => {
+      for (const sniffer of this.#sniffers) sniffer('in', chunk);
       this.#lastDataMs = performance.now();
       this.#events.data(chunk);
     };

@@ -21,7 +21,7 @@ import type {
   Watermark,
   WriterSettings,
 } from './protocol.ts';
-import { BATCH_BYTES_MAX, BatchReader, RECORD_OVERHEAD_MAX } from './record.ts';
+import { BATCH_BYTES_MAX, BatchReader, RECORD_OVERHEAD_MAX, type Record } from './record.ts';
 import { Retained } from './retained.ts';
 import { Sessions } from './sessions.ts';
 import { type Tail, Tails } from './tails.ts';
@@ -381,6 +381,26 @@ export class Journal implements Service {
     if (blobs.length === 0 && this.#cursors.urge(lane)) this.#schedule();
     const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
     return { batches, end };
+  }
+
+  /**
+   * Records of a lane behind `after`, oldest first, for somebody who only looks: what waits, and of what the hub has what
+   * is kept. Rejects where the store is not open.
+   */
+  async *look(lane: number, after: number): AsyncGenerator<Record> {
+    let end = after;
+    for (;;) {
+      const known = end;
+      const looked = await this.#writer.ask('blobs', { kind: 'look', lane, after: known, bytesMax: READ_BYTES });
+      for (const { first, count, bytes } of looked.blobs) {
+        const batch = new BatchReader(bufferOf(bytes), first, count);
+        for (let record = batch.next(); record !== null; record = batch.next()) {
+          if (record.sequence > known) yield record;
+        }
+      }
+      end = looked.end;
+      if (looked.blobs.length === 0 || end === known) return;
+    }
   }
 
   /** Where a lane stands with the hub. */

@@ -347,6 +347,23 @@ export class Lanes {
     return { blobs, end: lane.lastSequence };
   }
 
+  /** The same for somebody who only looks: nothing changes by it, and a damaged blob is passed over. */
+  look(index: number, after: number, bytesMax: number): { blobs: ReadBlob[]; end: number } {
+    const lane = this.#lane(index);
+    const blobs: ReadBlob[] = [];
+    let bytes = 0;
+    let end = after;
+    for (const batch of this.#batches.behind(lane.id, after)) {
+      if (blobs.length > 0 && bytes + batch.bytes > bytesMax) return { blobs, end };
+      end = batch.first + batch.count - 1;
+      const data = this.#batches.read(lane.id, batch.first);
+      if (data === null) continue;
+      bytes += data.length;
+      blobs.push({ first: batch.first, count: batch.count, bytes: data });
+    }
+    return { blobs, end: lane.lastSequence };
+  }
+
   /** What may be at the hub ends at `end`: the rest may be evicted again, that must not. */
   release(index: number, end: number): void {
     const lane = this.#lane(index);

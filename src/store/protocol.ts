@@ -145,6 +145,8 @@ export type Request =
     }
   /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
+  /** The same for somebody who only looks: nothing is taken for sent by it. */
+  | { kind: 'look'; id: number; lane: number; after: number; bytesMax: number }
   /** Deliveries of a session behind `after`. */
   | { kind: 'session'; id: number; session: number; after: number }
   /** The forwarder has forgotten what it read and had not sent; what it may have sent ends at `end`. */

@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
 import { isForbidden } from './files.ts';
 import { CLOCK_FLOOR_MS, failureOf, HeldStore, SWEEP_MS } from './held-store.ts';
+import type { Lanes } from './lanes.ts';
 import { setMark } from './marks.ts';
 import type {
   BatchResult,
@@ -95,10 +96,18 @@ class Writer {
   }
 
   read(id: number, lane: number, after: number, bytesMax: number): void {
+    this.#readBlobs(id, after, (lanes) => lanes.read(lane, after, bytesMax));
+  }
+
+  look(id: number, lane: number, after: number, bytesMax: number): void {
+    this.#readBlobs(id, after, (lanes) => lanes.look(lane, after, bytesMax));
+  }
+
+  #readBlobs(id: number, after: number, read: (lanes: Lanes) => { blobs: ReadBlob[]; end: number }): void {
     let blobs: ReadBlob[] = [];
     let end = after;
     try {
-      ({ blobs, end } = this.#store.transaction(({ lanes }) => lanes.read(lane, after, bytesMax)));
+      ({ blobs, end } = this.#store.transaction(({ lanes }) => read(lanes)));
     } catch (error) {
       this.#store.fail(error, 'cannot read from the store');
     }
@@ -234,6 +243,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'read':
       writer.read(request.id, request.lane, request.after, request.bytesMax);
+      return;
+    case 'look':
+      writer.look(request.id, request.lane, request.after, request.bytesMax);
       return;
     case 'mark':
       writer.mark(request.id, request.name, request.value);

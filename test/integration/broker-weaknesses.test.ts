@@ -306,7 +306,7 @@ test('web page: no default login, no request of another site, no script in a nam
   assert.match(status.headers.get('content-type') ?? '', /^application\/json/);
   assert.equal(status.headers.get('x-content-type-options'), 'nosniff');
   const crossSite = { 'Sec-Fetch-Site': 'cross-site', Origin: 'http://evil.example' };
-  for (const path of ['/status.json', '/events']) {
+  for (const path of ['/status.json', '/api/events']) {
     assert.ok((await fetch(`${box.statusUrl}${path}`, { headers: crossSite })).status >= 400, path);
   }
   for (const authorization of ['admin:admin', 'admin:public', 'admin:hivemq', 'admin:', 'petiole:petiole']) {

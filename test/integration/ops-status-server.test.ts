@@ -6,9 +6,9 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
+import type { StatusFrame } from '../../src/ops/api.ts';
 import type { Snapshot } from '../../src/ops/snapshot.ts';
 import { StatusServer, type StatusServerOptions } from '../../src/ops/status-server.ts';
-import type { View } from '../../src/ops/view.ts';
 import { VIEWERS_MAX } from '../../src/ops/viewers.ts';
 import { client, snapshot } from '../unit/ops-snapshot.ts';
 
@@ -49,15 +49,15 @@ async function ask(
   return { statusCode: response.statusCode, headers: response.headers, body: Buffer.concat(chunks).toString() };
 }
 
-/** An open feed, with the views that have come. */
+/** An open feed, with the frames that have come. */
 class Feed {
-  readonly views: View[] = [];
+  readonly views: StatusFrame[] = [];
   readonly #request: ReturnType<typeof get>;
   #closed = false;
   #rest = '';
 
   constructor(server: StatusServer) {
-    this.#request = get(new URL('events', server.url), { agent: false }, (response) => {
+    this.#request = get(new URL('api/events', server.url), { agent: false }, (response) => {
       response.setEncoding('utf8');
       response.on('data', (text: string) => this.#read(text));
       response.on('error', () => {});
@@ -80,7 +80,7 @@ class Feed {
     const events = (this.#rest + text).split('\n\n');
     this.#rest = events.pop() ?? '';
     for (const event of events) {
-      const data = /^event: view\ndata: (.*)$/.exec(event)?.[1];
+      const data = /^event: status\ndata: (.*)$/.exec(event)?.[1];
       if (data !== undefined) this.views.push(JSON.parse(data));
     }
   }
@@ -96,21 +96,14 @@ test('/healthz, /status.json and the page, for GET and HEAD', async (t) => {
   assert.equal(health.statusCode, 200);
   assert.deepEqual(JSON.parse(health.body), { status: 'ok', problems: [] });
   assert.deepEqual(JSON.parse((await ask(server, '/status.json?x=1')).body), snapshot());
-  for (const [path, type, holds] of [
-    ['/', 'text/html', '<!doctype html>'],
-    ['/page.css', 'text/css', ':root'],
-    ['/page.js', 'text/javascript', 'EventSource'],
-    ['/icon.svg', 'image/svg+xml', '<svg'],
-  ] as const) {
-    const whole = await ask(server, path);
-    assert.equal(whole.statusCode, 200);
-    assert.equal(whole.headers['content-type'], `${type}; charset=utf-8`);
-    assert.ok(whole.body.includes(holds));
-    const head = await ask(server, path, {}, 'HEAD');
-    assert.equal(head.body, '');
-    assert.equal(head.headers['content-length'], whole.headers['content-length']);
-  }
-  assert.equal((await ask(server, '/events', {}, 'HEAD')).statusCode, 200);
+  const whole = await ask(server, '/');
+  assert.equal(whole.statusCode, 200);
+  assert.equal(whole.headers['content-type'], 'text/html; charset=utf-8');
+  assert.ok(whole.body.startsWith('<!doctype html>'));
+  const head = await ask(server, '/', {}, 'HEAD');
+  assert.equal(head.body, '');
+  assert.equal(head.headers['content-length'], whole.headers['content-length']);
+  assert.equal((await ask(server, '/api/events', {}, 'HEAD')).statusCode, 200);
   assert.equal((await ask(server, '/../etc/passwd')).statusCode, 404);
 });
 
@@ -178,7 +171,7 @@ test('pages of other origins get nothing but the page itself', async (t) => {
   const server = await serve(t);
   for (const [site, path, statusCode] of [
     ['cross-site', '/', 200],
-    ['cross-site', '/events', 403],
+    ['cross-site', '/api/events', 403],
     ['same-site', '/status.json', 403],
     ['same-origin', '/status.json', 200],
     ['none', '/status.json', 200],
@@ -232,7 +225,7 @@ test('viewers are bounded, and a place that is left is free again', async (t) =>
   const feeds = Array.from({ length: VIEWERS_MAX }, () => new Feed(server));
   t.after(() => closeAll(feeds));
   await until(() => server.status().viewers === VIEWERS_MAX, 'all places are taken');
-  const { statusCode, headers } = await ask(server, '/events');
+  const { statusCode, headers } = await ask(server, '/api/events');
   assert.equal(statusCode, 503);
   assert.equal(headers['retry-after'], '10');
   assert.equal((await ask(server, '/healthz')).statusCode, 200);
@@ -248,7 +241,7 @@ test('a viewer that does not read misses frames and is let go, while memory stay
   t.mock.timers.enable({ apis: ['setInterval'] });
   const clients = Array.from({ length: 200 }, (_, i) => client(`c${i}-${'x'.repeat(100)}`));
   const server = await serve(t, { snapshot: () => snapshot({ mqtt: { clients } }) });
-  const socket = await rawRequest(server, 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const socket = await rawRequest(server, 'GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
   socket.pause();
   await until(() => server.status().viewers === 1, 'the viewer is in');
   let ticks = 0;
@@ -305,7 +298,7 @@ test('a snapshot that throws costs the answer, not the process', async (t) => {
   const { statusCode, body } = await ask(server, '/status.json');
   assert.equal(statusCode, 500);
   assert.ok(!body.includes('no such lane'));
-  assert.equal((await ask(server, '/events')).statusCode, 500);
+  assert.equal((await ask(server, '/api/events')).statusCode, 500);
   broken = false;
   const feed = new Feed(server);
   t.after(() => feed.close());

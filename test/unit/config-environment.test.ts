@@ -49,7 +49,12 @@ upstream: { urls: [tls://old], user: sam, password_file: gone }
   assert.equal(config.mqtt.connectionsMax, 7);
   assert.equal(config.mqtt.packetBytesMax, 65_536);
   assert.deepEqual(config.mqtt.listeners, [{ host: '0.0.0.0', port: 0, anonymous: true, tls: null, websocket: null }]);
-  assert.deepEqual(config.status, { host: '0.0.0.0', port: 0, anonymous: true });
+  assert.deepEqual(config.status, {
+    host: '0.0.0.0',
+    port: 0,
+    viewer: 'anyone',
+    tls: { kind: 'self-made', folder: config.gateway.data },
+  });
   assert.deepEqual(
     config.lanes.map(({ name, maxAgeMs }) => [name, maxAgeMs]),
     [

@@ -56,7 +56,7 @@ test('an empty file gives the safe defaults', (t) => {
         pingIntervalMs: 120_000,
         duplicateWindowMs: 120_000,
       },
-      status: { host: '127.0.0.1', port: 8080, anonymous: true },
+      status: { host: '127.0.0.1', port: 8080, viewer: 'loopback', tls: null },
       journal: {
         reserveBytes: 64 * MiB,
         compress: false,
@@ -214,7 +214,7 @@ upstream:
       pingIntervalMs: 4000,
       duplicateWindowMs: 5000,
     },
-    status: { host: 'localhost', port: 81, anonymous: true },
+    status: { host: 'localhost', port: 81, viewer: 'anyone', tls: null },
     journal: {
       reserveBytes: 1e9,
       compress: true,

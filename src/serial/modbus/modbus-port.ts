@@ -8,7 +8,7 @@ import type { ModbusPortOptions } from '../options.ts';
 import { Recorder } from '../recorder.ts';
 import { Reporter } from '../reporter.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { Supervisor } from '../supervisor.ts';
+import { type Sniffer, Supervisor } from '../supervisor.ts';
 import { ModbusClient } from './client.ts';
 import { carryOut, parseOrder } from './orders.ts';
 import { type Group, Unit } from './unit.ts';
@@ -94,6 +94,11 @@ export class ModbusPort implements Receipt {
     await this.#supervisor.stop();
     await this.#work;
   });
+
+  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
+  sniff(sniffer: Sniffer): () => void {
+    return this.#supervisor.sniff(sniffer);
+  }
 
   status(): SerialPortStatus {
     const clockMs = performance.now();
