@@ -4,7 +4,7 @@ import { once } from '../../core/service.ts';
 import { errorHeaders } from '../error-headers.ts';
 import { Recorder } from '../recorder.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { Supervisor } from '../supervisor.ts';
+import { type Sniffer, Supervisor } from '../supervisor.ts';
 import type { Board } from './board.ts';
 import { BoardUpdater } from './board-updater.ts';
 import { Calls, type Outcome } from './calls.ts';
@@ -140,6 +140,11 @@ export class BridgePort {
     this.#end();
     this.#ownRequests.stop();
   });
+
+  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
+  sniff(sniffer: Sniffer): () => void {
+    return this.#supervisor.sniff(sniffer);
+  }
 
   status(): SerialPortStatus {
     const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
