@@ -141,7 +141,7 @@ export class BridgePort {
     this.#ownRequests.stop();
   });
 
-  /** The bytes of the line as they pass, until the function that is returned is called. */
+  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
   sniff(sniffer: Sniffer): () => void {
     return this.#supervisor.sniff(sniffer);
   }
