@@ -17,11 +17,13 @@ import type { SerialContext, SerialPortStatus } from './serial-edge.ts';
 import { type Sniffer, Supervisor } from './supervisor.ts';
 
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
-const WAITING_MAX = 4096;
+const WAITING_MAX = 16_384;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 /** A port may take this part of each window of the event loop's time; one that floods is read no faster than that. */
 const WINDOW_MS = 100;
 const BUSY_MS_MAX = 25;
+/** How long it is told that a port floods: somebody has to see it. */
+const FLOODING_MS = 10_000;
 /** Errors in a row, without one good frame since the port was opened, after which we ask whether it is another device. */
 const STRANGE_ERRORS = 5;
 
@@ -46,10 +48,12 @@ export class Port implements Receipt {
   #windowAtMs = 0;
   #busyMs = 0;
   #throttle: NodeJS.Timeout | undefined;
+  #throttledAtMs = Number.NEGATIVE_INFINITY;
   #idle: NodeJS.Timeout | undefined;
   #lastSeenMs = 0;
   #decodedAtOpen = 0;
   #errorsSinceOpen = 0;
+  #strangeAt = STRANGE_ERRORS;
   #swap = '';
   #counters = { throttled: 0, refused: 0, commands: 0, commandsFailed: 0, polls: 0, pollsUnanswered: 0 };
 
@@ -140,7 +144,7 @@ export class Port implements Receipt {
       queued: this.#commands.waiting,
       captures: this.recorder.captures.length,
       swap: this.#swap,
-      isFlooding: this.#throttle !== undefined,
+      isFlooding: performance.now() - this.#throttledAtMs < FLOODING_MS,
       units: [],
       board: null,
     };
@@ -194,6 +198,7 @@ export class Port implements Receipt {
     this.#busyMs += toMs - fromMs;
     if (this.#busyMs < BUSY_MS_MAX || this.#throttle !== undefined) return;
     this.#counters.throttled++;
+    this.#throttledAtMs = toMs;
     this.#supervisor.pause();
     this.#throttle = setTimeout(
       () => {
@@ -240,7 +245,10 @@ export class Port implements Receipt {
     this.#errorsSinceOpen++;
     // A frame that can't be decoded was counted as one; this device has not spoken yet all the same.
     const counters = this.#pipeline?.counters;
-    if (this.#errorsSinceOpen === STRANGE_ERRORS && counters?.decoded === this.#decodedAtOpen) this.#strange();
+    if (this.#errorsSinceOpen < this.#strangeAt || counters?.decoded !== this.#decodedAtOpen) return;
+    // Asked again, more and more rarely: the bytes so far may say nothing.
+    this.#strangeAt *= 10;
+    this.#strange();
   }
 
   #strange(): void {
@@ -254,6 +262,7 @@ export class Port implements Receipt {
 
   #opened(): void {
     this.#errorsSinceOpen = 0;
+    this.#strangeAt = STRANGE_ERRORS;
     this.#decodedAtOpen = this.#pipeline?.counters.decoded ?? 0;
     this.#swap = '';
     if (this.#isHeld || this.#throttle !== undefined) this.#supervisor.pause();
