@@ -9,6 +9,7 @@ import { loadPattern } from './decode/decoder.ts';
 import type { Match } from './decode/text.ts';
 import { errorHeaders } from './error-headers.ts';
 import { encodeFrame } from './framing/framing.ts';
+import { LoopShare } from './loop-share.ts';
 import type { PortOptions } from './options.ts';
 import { discardedOf, faultsOf, Pipeline } from './pipeline.ts';
 import { Polls } from './polls.ts';
@@ -19,11 +20,6 @@ import { type Sniffer, Supervisor } from './supervisor.ts';
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
 const WAITING_MAX = 16_384;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
-/** A port may take this part of each window of the event loop's time; one that floods is read no faster than that. */
-const WINDOW_MS = 100;
-const BUSY_MS_MAX = 25;
-/** How long it is told that a port floods: somebody has to see it. */
-const FLOODING_MS = 10_000;
 /** Errors in a row, without one good frame since the port was opened, after which we ask whether it is another device. */
 const STRANGE_ERRORS = 5;
 
@@ -45,10 +41,8 @@ export class Port implements Receipt {
   #waiting = 0;
   #waitingBytes = 0;
   #isHeld = false;
-  #windowAtMs = 0;
-  #busyMs = 0;
+  readonly #share = new LoopShare();
   #throttle: NodeJS.Timeout | undefined;
-  #throttledAtMs = Number.NEGATIVE_INFINITY;
   #idle: NodeJS.Timeout | undefined;
   #lastSeenMs = 0;
   #decodedAtOpen = 0;
@@ -144,7 +138,7 @@ export class Port implements Receipt {
       queued: this.#commands.waiting,
       captures: this.recorder.captures.length,
       swap: this.#swap,
-      isFlooding: performance.now() - this.#throttledAtMs < FLOODING_MS,
+      isFlooding: this.#share.isFlooding(performance.now()),
       units: [],
       board: null,
     };
@@ -189,24 +183,17 @@ export class Port implements Receipt {
     this.#acknowledgements?.flush();
   }
 
-  /** Lets a port that floods wait for the next window: its neighbours and the rest of the box come first. */
+  /** Lets a port that floods wait: its neighbours and the rest of the box come first. */
   #account(fromMs: number, toMs: number): void {
-    if (fromMs - this.#windowAtMs >= WINDOW_MS) {
-      this.#windowAtMs = fromMs;
-      this.#busyMs = 0;
-    }
-    this.#busyMs += toMs - fromMs;
-    if (this.#busyMs < BUSY_MS_MAX || this.#throttle !== undefined) return;
+    if (this.#throttle !== undefined) return;
+    const waitMs = this.#share.spent(fromMs, toMs);
+    if (waitMs === 0) return;
     this.#counters.throttled++;
-    this.#throttledAtMs = toMs;
     this.#supervisor.pause();
-    this.#throttle = setTimeout(
-      () => {
-        this.#throttle = undefined;
-        if (!this.#isHeld) this.#supervisor.resume();
-      },
-      Math.max(WINDOW_MS - (toMs - this.#windowAtMs), 1) + Math.max(0, this.#busyMs - BUSY_MS_MAX) * 3,
-    );
+    this.#throttle = setTimeout(() => {
+      this.#throttle = undefined;
+      if (!this.#isHeld) this.#supervisor.resume();
+    }, waitMs);
   }
 
   #frame(content: Buffer): boolean {
