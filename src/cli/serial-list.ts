@@ -65,7 +65,7 @@ async function portsByNode(options: SerialOptions): Promise<Map<string, string[]
     process.stderr.write(`${describeError(error).message}\n`);
     return ports;
   }
-  for (const { name, identity } of [...(config?.serial ?? []), ...(config?.modbus ?? [])]) {
+  for (const { name, identity } of [...(config?.serial ?? []), ...(config?.modbus ?? []), ...(config?.bridges ?? [])]) {
     if (identity.tcp !== null) continue;
     const node = await findDevice(identity).catch(() => '');
     if (node !== '') ports.set(node, [...(ports.get(node) ?? []), name]);

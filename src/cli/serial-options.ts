@@ -129,7 +129,7 @@ export function choosePort(text: string, options: SerialOptions): Chosen {
   }
   const config = serialConfig(options);
   const port = config?.serial.find(({ name }) => name === text) ?? null;
-  const any = port ?? config?.modbus.find(({ name }) => name === text);
+  const any = port ?? [...(config?.modbus ?? []), ...(config?.bridges ?? [])].find(({ name }) => name === text);
   if (any !== undefined) return { identity: any.identity, settings: { ...any.line, ...given }, port };
   const hint = 'Give a device such as /dev/ttyUSB0, tcp://host:port, or the name of a port of the configuration';
   throw new GatewayError('port_missing', `There is no port ${text}`, { hint, retriable: false });

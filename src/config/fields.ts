@@ -177,12 +177,14 @@ export function subjectPrefix() {
   });
 }
 
-/** Minutes in which something may happen, as a cron expression of five fields. */
-export function cron() {
-  const expected = 'a cron expression of five fields: minute, hour, day of month, month, day of week';
+/** Minutes in which something may happen, as a cron expression of five fields; with a field for seconds in front, six. */
+export function cron(seconds: 'none' | 'allowed' = 'none') {
+  const five = 'a cron expression of five fields: minute, hour, day of month, month, day of week';
+  const expected = seconds === 'none' ? five : `${five}; or six, with seconds in front`;
+  const counts = seconds === 'none' ? [5] : [5, 6];
   return v.pipe(
     v.string(expected),
-    v.check((value) => value.trim().split(/\s+/).length === 5 && isCron(value), expected),
+    v.check((value) => counts.includes(value.trim().split(/\s+/).length) && isCron(value), expected),
   );
 }
 

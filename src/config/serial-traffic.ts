@@ -28,7 +28,7 @@ export const poll = field.map({
   send: v.pipe(field.bytes(1, 1024), v.metadata({ example: 'READ?' })),
   framed: v.optional(field.yesOrNo(), true),
   every: v.optional(field.duration('10ms', '30d')),
-  cron: v.optional(field.cron()),
+  cron: v.optional(field.cron('allowed')),
 });
 
 export function toFilter(file: v.InferOutput<typeof filter>) {

@@ -161,7 +161,8 @@ class SerialLine implements SerialDeviceLine {
     this.#isPolling = false;
     if (!this.#isOpen || this.#isPaused) return;
     const count = error === null ? this.#readNow() : 0;
-    if (count === 0) this.#lost(error?.message ?? 'the device hung up');
+    // What the poller says of a hang-up depends on the driver, and helps nobody.
+    if (count === 0) this.#lost('the device hung up');
     else if (count === null) this.read();
     else this.#took(count);
   }

@@ -9,6 +9,7 @@ import { loadPattern } from './decode/decoder.ts';
 import type { Match } from './decode/text.ts';
 import { errorHeaders } from './error-headers.ts';
 import { encodeFrame } from './framing/framing.ts';
+import { LoopShare } from './loop-share.ts';
 import type { PortOptions } from './options.ts';
 import { discardedOf, faultsOf, Pipeline } from './pipeline.ts';
 import { Polls } from './polls.ts';
@@ -17,11 +18,8 @@ import type { SerialContext, SerialPortStatus } from './serial-edge.ts';
 import { type Sniffer, Supervisor } from './supervisor.ts';
 
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
-const WAITING_MAX = 4096;
+const WAITING_MAX = 16_384;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
-/** A port may take this part of each window of the event loop's time; one that floods is read no faster than that. */
-const WINDOW_MS = 100;
-const BUSY_MS_MAX = 25;
 /** Errors in a row, without one good frame since the port was opened, after which we ask whether it is another device. */
 const STRANGE_ERRORS = 5;
 
@@ -43,13 +41,13 @@ export class Port implements Receipt {
   #waiting = 0;
   #waitingBytes = 0;
   #isHeld = false;
-  #windowAtMs = 0;
-  #busyMs = 0;
+  readonly #share = new LoopShare();
   #throttle: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
   #lastSeenMs = 0;
   #decodedAtOpen = 0;
   #errorsSinceOpen = 0;
+  #strangeAt = STRANGE_ERRORS;
   #swap = '';
   #counters = { throttled: 0, refused: 0, commands: 0, commandsFailed: 0, polls: 0, pollsUnanswered: 0 };
 
@@ -140,7 +138,7 @@ export class Port implements Receipt {
       queued: this.#commands.waiting,
       captures: this.recorder.captures.length,
       swap: this.#swap,
-      isFlooding: this.#throttle !== undefined,
+      isFlooding: this.#share.isFlooding(performance.now()),
       units: [],
       board: null,
     };
@@ -185,23 +183,17 @@ export class Port implements Receipt {
     this.#acknowledgements?.flush();
   }
 
-  /** Lets a port that floods wait for the next window: its neighbours and the rest of the box come first. */
+  /** Lets a port that floods wait: its neighbours and the rest of the box come first. */
   #account(fromMs: number, toMs: number): void {
-    if (fromMs - this.#windowAtMs >= WINDOW_MS) {
-      this.#windowAtMs = fromMs;
-      this.#busyMs = 0;
-    }
-    this.#busyMs += toMs - fromMs;
-    if (this.#busyMs < BUSY_MS_MAX || this.#throttle !== undefined) return;
+    if (this.#throttle !== undefined) return;
+    const waitMs = this.#share.spent(fromMs, toMs);
+    if (waitMs === 0) return;
     this.#counters.throttled++;
     this.#supervisor.pause();
-    this.#throttle = setTimeout(
-      () => {
-        this.#throttle = undefined;
-        if (!this.#isHeld) this.#supervisor.resume();
-      },
-      Math.max(WINDOW_MS - (toMs - this.#windowAtMs), 1) + Math.max(0, this.#busyMs - BUSY_MS_MAX) * 3,
-    );
+    this.#throttle = setTimeout(() => {
+      this.#throttle = undefined;
+      if (!this.#isHeld) this.#supervisor.resume();
+    }, waitMs);
   }
 
   #frame(content: Buffer): boolean {
@@ -240,7 +232,10 @@ export class Port implements Receipt {
     this.#errorsSinceOpen++;
     // A frame that can't be decoded was counted as one; this device has not spoken yet all the same.
     const counters = this.#pipeline?.counters;
-    if (this.#errorsSinceOpen === STRANGE_ERRORS && counters?.decoded === this.#decodedAtOpen) this.#strange();
+    if (this.#errorsSinceOpen < this.#strangeAt || counters?.decoded !== this.#decodedAtOpen) return;
+    // Asked again, more and more rarely: the bytes so far may say nothing.
+    this.#strangeAt *= 10;
+    this.#strange();
   }
 
   #strange(): void {
@@ -254,6 +249,7 @@ export class Port implements Receipt {
 
   #opened(): void {
     this.#errorsSinceOpen = 0;
+    this.#strangeAt = STRANGE_ERRORS;
     this.#decodedAtOpen = this.#pipeline?.counters.decoded ?? 0;
     this.#swap = '';
     if (this.#isHeld || this.#throttle !== undefined) this.#supervisor.pause();

@@ -1,5 +1,4 @@
 import { realpath } from 'node:fs/promises';
-import { type Backoff, backoffDelayMs } from '../core/backoff.ts';
 import { describeError, GatewayError } from '../core/errors.ts';
 import { KeepConnected } from '../core/keep-connected.ts';
 import type { Log } from '../core/log.ts';
@@ -9,10 +8,12 @@ import type { LineSettings, PortIdentity } from './options.ts';
 
 /** How often an open port's node is looked at, and an absent one looked for. */
 const WATCH_MS = 500;
-/** After a fault: a USB reset is over in some 100 ms; a port that others hold need not be tried all the time. */
-const backoff: Backoff = { firstMs: 200, maxMs: 10_000 };
-/** A port that was open for longer has earned a fresh start. */
-const STABLE_MS = 5_000;
+/**
+ * A node that is new is often refused for some seconds: udev has not set its group yet, or ModemManager tries it. After so
+ * many attempts it is another program's, or a mistake, and is tried less often.
+ */
+const QUICK_TRIES = 20;
+const SLOW_TRY_MS = 5_000;
 
 export type PortState = 'closed' | 'opening' | 'open' | 'absent' | 'waiting';
 
@@ -54,6 +55,8 @@ export class Supervisor {
   #watch: NodeJS.Timeout | undefined;
   #lastError: ReturnType<typeof describeError> | null = null;
   #refusedSettings = '';
+  /** In a row, by a device that is there. */
+  #refusals = 0;
   #told = '';
 
   constructor(options: SupervisorOptions, events: SupervisorEvents) {
@@ -61,12 +64,14 @@ export class Supervisor {
     this.#events = events;
     this.#loop = new KeepConnected<Line>({
       connect: (signal) => this.#open(signal),
-      delayMs: (reason, failures) => {
-        if (reason.code === 'port_missing' || reason.code === 'port_ambiguous') return WATCH_MS;
-        return backoffDelayMs(backoff, failures, 0, Math.random());
+      delayMs: (reason) => {
+        // One that was lost was open before: it may be back at once.
+        const isRefused = !['port_missing', 'port_ambiguous', 'port_lost', 'port_silent'].includes(reason.code);
+        this.#refusals = isRefused ? this.#refusals + 1 : 0;
+        return this.#refusals > QUICK_TRIES ? SLOW_TRY_MS : WATCH_MS;
       },
       waiting: (reason) => this.#tell(reason),
-      stableMs: STABLE_MS,
+      stableMs: 0,
     });
   }
 

@@ -4,7 +4,8 @@
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
  *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, drain-always, drain-r3, live,
- *                  end-to-end, fan-out-0, fan-out-1, connections, retained, sessions (may be given again)
+ *                  end-to-end, fan-out-0, fan-out-1, connections, retained, sessions, serial-flood, serial-modbus,
+ *                  serial-replug (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
  *   --strict       exit 1 also where a figure misses what it must reach
@@ -27,6 +28,7 @@ import { natsRows } from './nats-rows.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
 import { endToEnd, type Ground, ingest, lone } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
+import { serialRows } from './serial-rows.ts';
 import { sessions } from './session-phase.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
 import { findSyncTool } from './sync-counter.ts';
@@ -263,6 +265,7 @@ if (wanted('fan-out-1')) await runFanOut(1, 100, 5_000);
 if (wanted('connections')) await runConnections();
 if (wanted('retained')) await runRetained();
 if (wanted('sessions') && !options['without-box']) await runSessions();
+if (!options['without-box']) await serialRows(sheet, { box: BOX, isQuick: options.quick, dir: cache, wanted, attempt });
 
 console.log(`${sheet}\n`);
 for (const { name, receipt } of contenders) console.log(`PUBACK of ${name} means: ${receipt}`);

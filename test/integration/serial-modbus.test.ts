@@ -27,7 +27,8 @@ test('RTU: a meter by its device file, another unit by its own registers, and a 
           subject: 'plant.{unit}',
           command: { subject: 'plant.cmd' },
           modbus: {
-            timeout: '200ms',
+            // A slave on a busy machine may be slow.
+            timeout: '2s',
             units: [
               { unit: 1, name: 'meter', device: 'eastron-sdm630', every: '100ms' },
               { unit: 99, name: 'dead', every: '100ms', registers: [{ name: 'x', address: 0 }] },

@@ -75,9 +75,12 @@ int main(int argc, char **argv) {
     if (unit < 1 || unit > 20) continue;
     if (!tcp) modbus_set_slave(bus, unit);
     if (paced) {
-      /* What the line would take: request and answer, 10 bits a character (8N1) at 115,200 baud. */
+      /*
+       * What the line would take: request and answer, 10 bits a character (8N1) at 115,200 baud, and the silence by which
+       * a slave knows that a request is over.
+       */
       int count = query[1] <= 4 ? (query[4] << 8 | query[5]) * 2 : 3;
-      usleep((useconds_t)((length + 5 + count) * 10 * 1000000.0 / 115200));
+      usleep((useconds_t)((length + 5 + count) * 10 * 1000000.0 / 115200 + 1750));
     }
     modbus_reply(bus, query, length, maps[unit]);
   }

@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as tick, setTimeout as wait } from 'node:timers/promises';
 import { GatewayError } from '../../core/errors.ts';
 import { type Message, NO_HEADERS, type Party } from '../../core/message.ts';
 import type { Receipt, Subscription } from '../../core/router.ts';
@@ -45,6 +45,8 @@ export class ModbusPort implements Receipt {
   #wake: () => void = () => undefined;
   #waiting = 0;
   #lastSeenMs = 0;
+  /** The same of a clock that does not jump. */
+  #lastDataMs = 0;
   #counters = { bytesIn: 0, answers: 0, undecodable: 0, noSubject: 0 };
   #orderCounters = { refused: 0, commands: 0, commandsFailed: 0, polls: 0, pollsUnanswered: 0 };
 
@@ -149,6 +151,7 @@ export class ModbusPort implements Receipt {
 
   #data(chunk: Buffer): void {
     this.#lastSeenMs = Date.now();
+    this.#lastDataMs = performance.now();
     this.#counters.bytesIn += chunk.length;
     this.recorder.add(chunk);
     this.#wire.receive(chunk);
@@ -224,11 +227,16 @@ export class ModbusPort implements Receipt {
     if (!this.#reporter.report({ fields: values }, null, performance.now(), names)) this.#counters.noSubject++;
   }
 
+  /** The silence before the next request, from the last byte on: what was done meanwhile is part of it. */
   async #turnaround(): Promise<void> {
     const { modbus, line } = this.options;
     if (modbus.transport === 'tcp' && modbus.turnaroundMs === 0) return;
     const silentMs = Math.max((SILENT_CHARS * 11_000) / line.baud, SILENT_MS_MIN);
-    await wait(modbus.turnaroundMs > 0 ? modbus.turnaroundMs : Math.ceil(silentMs));
+    const endMs = this.#lastDataMs + (modbus.turnaroundMs > 0 ? modbus.turnaroundMs : silentMs);
+    const left = endMs - performance.now();
+    if (left >= 1) await wait(Math.floor(left));
+    // The rest is less than a timer can tell, and a tenth of what a poll takes.
+    while (performance.now() < endMs) await tick();
   }
 
   #publish(subject: string, payload: Buffer): void {
