@@ -24,6 +24,8 @@ export interface RigOptions {
   /** The nats-server; without it the one that the procedure needs. */
   binary?: string;
   build: BreakName | null;
+  /** `journal.flush: { saver: true }`. */
+  saver?: boolean;
   /** Told what goes on, line by line. */
   say: (line: string) => void;
 }
@@ -160,6 +162,7 @@ export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> 
   await createStream(reader, LEDGER_STREAM, [`${place}petiole.*.ledger`]);
   const box = await startBox(scope, {
     config: {
+      ...(options.saver && { journal: { flush: { saver: true } } }),
       lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: procedure === 'own' } }],
       upstream: {
         urls: [`nats://127.0.0.1:${link.port}`],
