@@ -90,6 +90,7 @@ export class Gateway implements Service {
         ledgerSubject: ledgerSubject(config),
         reserveBytes: config.journal.reserveBytes,
         keep: config.journal.keep,
+        saver: config.upstream ? config.journal.saver : null,
         retained: config.mqtt.retained,
         sessions: config.mqtt.sessions,
       },

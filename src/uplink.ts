@@ -8,6 +8,7 @@ import { once, type Service } from './core/service.ts';
 import { matches } from './core/subject.ts';
 import { Sublist } from './core/sublist.ts';
 import { laneUp } from './lane-plan.ts';
+import type { ClockFloor } from './nats/hub-certificate.ts';
 import type { LeafLink } from './nats/leaf-link.ts';
 import type { LeafListener } from './nats/leaf-types.ts';
 import type { CommandsFacts, LinkFacts, StreamFacts } from './ops/snapshot.ts';
@@ -75,6 +76,7 @@ export class Uplink implements Service {
         name: gateway.name,
         serverId: serverId(gateway.name),
         inboxPrefix,
+        clockFloor: this.#clockFloor(),
         denyImports: this.#barred(upstream.denyImports),
         denyExports: this.#barred(upstream.denyExports),
       },
@@ -96,6 +98,21 @@ export class Uplink implements Service {
       },
       this.#log,
     );
+  }
+
+  /** On a clock that is behind, certificates are checked by the last known good time, and the log says so. */
+  #clockFloor(): ClockFloor {
+    const hint = 'let the box reach a time server: until then a certificate that begins later is accepted';
+    return {
+      ms: () => (Date.now() < this.#time.floorMs ? this.#time.floorMs : null),
+      used: (url, floorMs) => {
+        const since = new Date(floorMs).toISOString();
+        this.#log.warn(
+          { url, since, hint },
+          "the clock is behind: the hub's certificate was checked by the last good time",
+        );
+      },
+    };
   }
 
   async start(): Promise<void> {

@@ -119,6 +119,7 @@ function openSource(file: string | null, cwd: string): Source {
 }
 
 /**
+ * `journal: { flush: always }` is short for `flush: { saver: false }`;
  * `status: off` is short for `status: { listen: off }`, and so is `nats: off`; its `tls: off` for `tls: { mode: off }`; `websocket: true` of a listener for
  * `websocket: {}`, and `allow_responses: true` of a user. Of a serial port `port: /dev/ttyUSB0` (or `tcp://host:port`) is
  * short for its path, `frame: nmea` and `decode: json` for their types, and `bridge: true` for `bridge: {}`.
@@ -130,6 +131,7 @@ function expandShorthand(tree: unknown): unknown {
   if (Array.isArray(tree.users)) for (const user of tree.users) expandFlag(user, 'allow_responses');
   if (Array.isArray(tree.serial)) for (const port of tree.serial) expandPort(port);
   if (isMap(tree.status) && tree.status.tls === 'off') tree.status.tls = { mode: 'off' };
+  if (isMap(tree.journal) && tree.journal.flush === 'always') tree.journal.flush = {};
   const short = ['status', 'nats'].filter((key) => tree[key] === 'off');
   return { ...tree, ...Object.fromEntries(short.map((key) => [key, { listen: 'off' }])) };
 }

@@ -33,6 +33,15 @@ const log = field.map({
 const journal = field.map({
   /** Free space that the disk always keeps, so that the box can still boot, log and update: an update's worth. */
   reserve: v.optional(field.size('1MiB', '1TiB'), '64MiB'),
+  /** `always`: every receipt waits for an fsync. See store/saver.ts for the other. */
+  flush: v.optional(
+    field.map({
+      saver: v.optional(field.yesOrNo(), false),
+      /** Longest wait for the hub's PubAck before a message is written. */
+      hold: v.optional(field.duration('10ms', '10s'), '250ms'),
+    }),
+    {},
+  ),
   /** What the hub has acknowledged is kept so long: one that loses power has not synced the last two minutes. */
   keep_after_ack: v.optional(field.duration('0', '1d'), '150s'),
   /** Of each lane, and never more than a quarter of its max_bytes. */
@@ -90,6 +99,7 @@ export function toConfig(file: FileValues, resolved: Resolved) {
     journal: {
       reserveBytes: journal.reserve,
       compress: journal.compress,
+      saver: journal.flush.saver ? { holdMs: journal.flush.hold } : null,
       enduranceBytes: journal.endurance,
       keep: { ms: journal.keep_after_ack, bytesMax: journal.keep_after_ack_bytes },
     },

@@ -5,6 +5,7 @@ import { secured } from './dial-tls.ts';
 import { checkPort, firstInfo } from './first-info.ts';
 import { type HttpProxy, tunnel } from './http-proxy.ts';
 import type { HubAddress } from './hub-addresses.ts';
+import type { ClockFloor } from './hub-certificate.ts';
 import type { LeafInfo } from './hub-info.ts';
 import type { LeafTls } from './leaf-types.ts';
 import { stepUntil } from './step.ts';
@@ -16,6 +17,8 @@ export interface DialOptions {
   readonly proxy: HttpProxy | null;
   /** Bound of each step: TCP, the proxy, INFO, TLS, WebSocket. */
   readonly connectTimeoutMs: number;
+  /** For a clock that is behind; absent: certificates are checked by the wall clock alone. */
+  readonly clockFloor?: ClockFloor;
 }
 
 /** An open line to a leafnode port that has introduced itself. */
@@ -69,7 +72,7 @@ export async function dial(address: HubAddress, options: DialOptions, signal: Ab
       checkPort(info, address, tls);
       return { stream, info, rest, isSecure: address.tls, receivedBytes };
     }
-    const first = tls.handshakeFirst ? await secured(tcp, address.tlsName, tls, step) : tcp;
+    const first = tls.handshakeFirst ? await secured(tcp, address.tlsName, options, step) : tcp;
     const { info, rest } = await firstInfo(first, address, step);
     checkPort(info, address, tls);
     if (first !== tcp || (!address.tls && !info.tlsRequired)) {
@@ -79,7 +82,7 @@ export async function dial(address: HubAddress, options: DialOptions, signal: Ab
       // Bytes that would be taken for the hub's although they came before the encryption.
       throw new GatewayError('protocol_violation', `${address.url}: plain text before the TLS handshake`);
     }
-    return { stream: await secured(tcp, address.tlsName, tls, step), info, rest, isSecure: true, receivedBytes };
+    return { stream: await secured(tcp, address.tlsName, options, step), info, rest, isSecure: true, receivedBytes };
   } catch (error) {
     tcp.destroy();
     throw error;
@@ -90,10 +93,10 @@ export async function dial(address: HubAddress, options: DialOptions, signal: Ab
 async function early(
   tcp: Socket,
   address: HubAddress,
-  { tls }: DialOptions,
+  options: DialOptions,
   step: { url: string; timeoutMs: number; signal: AbortSignal },
 ): Promise<Duplex> {
-  return address.tls ? secured(tcp, address.tlsName, tls, step) : tcp;
+  return address.tls ? secured(tcp, address.tlsName, options, step) : tcp;
 }
 
 function authorityOf({ host, port }: HubAddress): string {

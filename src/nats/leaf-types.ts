@@ -1,6 +1,7 @@
 import type { Backoff } from '../core/backoff.ts';
 import type { GatewayError } from '../core/errors.ts';
 import type { HttpProxy } from './http-proxy.ts';
+import type { ClockFloor } from './hub-certificate.ts';
 import type { HubInfo } from './hub-info.ts';
 
 /** PEM files, read again at every connect so that they can be renewed; null: the system's roots, no certificate. */
@@ -43,6 +44,8 @@ export interface LeafOptions {
   readonly pingIntervalMs: number;
   /** Bound of each step of connecting: TCP, proxy, TLS, WebSocket, INFO, the answer to CONNECT, the first PONG. */
   readonly connectTimeoutMs: number;
+  /** For a clock that is behind; absent: certificates are checked by the wall clock alone. */
+  readonly clockFloor?: ClockFloor;
   /** `${inboxPrefix}.>` is announced once per connection for the box's own requests and PubAcks. */
   readonly inboxPrefix: string;
   /** Waits between attempts; default: `hubBackoff`. */

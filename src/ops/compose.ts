@@ -12,6 +12,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  SaverFacts,
   SerialPortFacts,
   StreamFacts,
   WearFacts,
@@ -41,6 +42,7 @@ export interface StoreReport {
   commitP50Ms: number;
   commitP99Ms: number;
   queuedMessages: number;
+  saver: SaverFacts | null;
   failure: Failure | null;
   store: {
     fileBytes: number;
@@ -54,7 +56,7 @@ export interface StoreReport {
 
 export interface LedgerReport {
   lane: string;
-  reason: LossReason;
+  reason: LedgerFacts['reason'];
   count: number;
   first: number | null;
   last: number | null;
@@ -148,6 +150,7 @@ export function compose(parts: Parts): Facts {
       fsyncP50Ms: store.commits > 0 ? store.commitP50Ms : null,
       fsyncP99Ms: store.commits > 0 ? store.commitP99Ms : null,
       queuedMessages: store.queuedMessages,
+      saver: store.saver,
       wear,
     },
     mqtt,

@@ -147,7 +147,9 @@ function storeProblems({ store }: Facts): Problem[] {
 
 function clockProblems({ clock }: Facts): Problem[] {
   if (clock.trust !== 'untrusted') return [];
-  const message = 'The time is not known: no message grows too old, and what comes in is marked until it is';
+  const message =
+    'The time is not known: no message grows too old, what comes in is marked until it is, and on a clock that is behind ' +
+    "the hub's certificate is checked by the last good time";
   const hint = 'Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery';
   return [{ part: 'clock', severity: 'degraded', code: 'clock_untrusted', message, hint, sinceMs: null }];
 }
@@ -216,21 +218,22 @@ export function atTheBound(lane: LaneFacts, now: boolean): string {
 
 /** One problem for each lane and reason, however many ledger rows it has. */
 function recentLosses({ ledger, gateway }: Facts): Problem[] {
-  const groups = new Map<string, { row: LedgerFacts; lost: number; sinceMs: number }>();
+  const groups = new Map<string, { row: LedgerFacts; reason: LossReason; lost: number; sinceMs: number }>();
   for (const row of ledger) {
-    if (row.atMs < gateway.nowMs - LOSS_RECENT_MS) continue;
-    const key = `${row.reason} ${row.lane}`;
-    const group = groups.get(key) ?? { row, lost: 0, sinceMs: row.atMs };
+    const { reason } = row;
+    if (reason === 'unassigned' || row.atMs < gateway.nowMs - LOSS_RECENT_MS) continue;
+    const key = `${reason} ${row.lane}`;
+    const group = groups.get(key) ?? { row, reason, lost: 0, sinceMs: row.atMs };
     group.lost += row.count;
     group.sinceMs = Math.min(group.sinceMs, row.atMs);
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ row, lost, sinceMs }) => ({
+  return [...groups.values()].map(({ row, reason, lost, sinceMs }) => ({
     part: `lane ${row.lane}`,
     severity: 'degraded' as const,
-    code: `lost_${row.reason}`,
-    message: `${counted(lost, 'message')} will not reach the hub (${row.reason})`,
-    hint: CURES[row.reason],
+    code: `lost_${reason}`,
+    message: `${counted(lost, 'message')} will not reach the hub (${reason})`,
+    hint: CURES[reason],
     sinceMs,
   }));
 }

@@ -81,6 +81,15 @@ export function families(snapshot: Snapshot): Family[] {
   add('gauge', 'store_free_bytes', 'Free space of its file system.', store.freeBytes);
   add('gauge', 'store_reserve_bytes', 'Free space that is kept in reserve.', store.reserveBytes);
   add('gauge', 'store_queued_messages', 'Messages that wait for a commit.', store.queuedMessages);
+  if (store.saver) {
+    add('gauge', 'store_held_messages', "Messages that wait for the hub's PubAck in memory.", store.saver.held);
+    add(
+      'counter',
+      'store_spared_messages_total',
+      'Messages that the hub took before they had to be written.',
+      store.saver.spared,
+    );
+  }
   add('counter', 'store_commits_total', 'Commits, each with its fsync.', store.commits);
   const quantiles = { '0.5': store.fsyncP50Ms, '0.99': store.fsyncP99Ms };
   const timed = Object.entries(quantiles).flatMap(([quantile, ms]) =>

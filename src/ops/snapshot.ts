@@ -174,7 +174,8 @@ export const LEDGER_ROWS_MAX = 100;
 
 export interface LedgerFacts {
   lane: string;
-  reason: LossReason;
+  /** unassigned: numbers without a message, or with one that the hub has. No loss. */
+  reason: LossReason | 'unassigned';
   count: number;
   /** null where the messages never got a sequence number (refused). */
   firstSequence: number | null;
@@ -198,7 +199,20 @@ export interface StoreFacts {
   fsyncP99Ms: number | null;
   /** Messages handed over and not yet committed. */
   queuedMessages: number;
+  /** Null where every receipt waits for an fsync. */
+  saver: SaverFacts | null;
   wear: WearFacts;
+}
+
+/** Where the hub's PubAck may be the receipt (journal.flush). Counts are since the start. */
+export interface SaverFacts {
+  holdMs: number;
+  /** Messages that wait for the hub's PubAck in memory. */
+  held: number;
+  /** Messages that the hub took before they had to be written. */
+  spared: number;
+  /** Messages that were held and then written. */
+  written: number;
 }
 
 /** What the box writes to its card. The hour and the day are scaled from what was seen while that is less. */

@@ -50,6 +50,8 @@ export class TimeKeeper {
   #steps = 0;
   #lastStepMs = 0;
   #goodAtMs = 0;
+  /** Of an earlier run. */
+  #goodBeforeMs = 0;
   #chrony: { atMs: number; evidence: Evidence } = { atMs: -Infinity, evidence: 'unsynced' };
 
   constructor(parts: TimeKeeperParts, log: Log) {
@@ -60,7 +62,8 @@ export class TimeKeeper {
   /** After the journal is open, before anything is taken. */
   start(): void {
     const good = Number(this.#parts.mark(GOOD) ?? 0);
-    this.#clock = new Clock(bootId(), FLOOR_MS, Number.isFinite(good) ? good : 0);
+    this.#goodBeforeMs = Number.isFinite(good) ? good : 0;
+    this.#clock = new Clock(bootId(), FLOOR_MS, this.#goodBeforeMs);
     const state = this.#parts.mark(STATE);
     if (state !== null) this.#clock.load(state);
     this.#look();
@@ -77,6 +80,11 @@ export class TimeKeeper {
 
   get isTrusted(): boolean {
     return this.#clock.isTrusted;
+  }
+
+  /** No time before it is right: the last one that a time server stood behind, or that of the release. */
+  get floorMs(): number {
+    return Math.max(FLOOR_MS, this.#goodAtMs, this.#goodBeforeMs);
   }
 
   status(): ClockReport {

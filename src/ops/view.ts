@@ -247,6 +247,7 @@ function storeCard({ store }: Snapshot): Card {
     { label: 'Journal file', value: bytes(store.fileBytes) },
     { label: 'Commits', value: count(store.commits) },
     { label: 'Not yet committed', value: count(store.queuedMessages) },
+    ...(store.saver ? [{ label: 'Spared the card', value: `${count(store.saver.spared)} messages` }] : []),
     { label: 'Written a day', value: bytes(store.wear.bytesPerDay) },
     { label: 'Card life', value: store.wear.cardLifeDays === null ? '–' : `${count(store.wear.cardLifeDays)} days` },
     { label: 'Epoch', value: printable(store.epoch) },

@@ -20,6 +20,7 @@ interface Cursor {
   saved: number;
   savedAtMs: number;
   positions: Position[];
+  readonly isSparse: boolean;
   /** What the cursor is about to pass without its being at the hub: as many as are in flight at the most. */
   losses: Loss[];
   /** Goes to disk at once: a stream is new, something was lost, or a reader waits. */
@@ -36,8 +37,9 @@ export class Cursors {
   readonly #cursors: Cursor[];
 
   constructor(watermarks: readonly Watermark[], nowMs: number) {
-    this.#cursors = watermarks.map(({ cursor, positions }) => ({
+    this.#cursors = watermarks.map(({ cursor, positions, isSparse = false }) => ({
       cursor,
+      isSparse,
       passed: 0,
       marks: [{ cursor, passed: 0 }],
       saved: cursor,
@@ -49,7 +51,7 @@ export class Cursors {
     }));
   }
 
-  of(lane: number): { cursor: number; positions: readonly Position[] } {
+  of(lane: number): { cursor: number; positions: readonly Position[]; isSparse: boolean } {
     return this.#at(lane);
   }
 

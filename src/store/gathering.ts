@@ -46,6 +46,11 @@ export class Gathering {
     return this.#receipts.length;
   }
 
+  /** Something of the lane is in it. */
+  has(lane: number): boolean {
+    return this.#open[lane] !== undefined;
+  }
+
   /** The next gathering shares the pool of buffers. */
   successor(): Gathering {
     return new Gathering(this.#batchBytesMax, this.#pool);

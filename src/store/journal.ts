@@ -16,6 +16,7 @@ import type {
   Loss,
   Position,
   Reply,
+  Reservation,
   Rollback,
   StoreFailure,
   StoreState,
@@ -24,6 +25,7 @@ import type {
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchReader, RECORD_OVERHEAD_MAX, type Record } from './record.ts';
 import { Retained } from './retained.ts';
+import { type Part, Saver, type SaverSettings, type SaverStatus } from './saver.ts';
 import { Sessions } from './sessions.ts';
 import { type Tail, Tails } from './tails.ts';
 import { Taken } from './taken.ts';
@@ -55,6 +57,8 @@ export type JournalLane = LaneSettings & LaneRule & { readonly late?: number };
 
 export interface JournalOptions extends Omit<WriterSettings, 'lanes'> {
   readonly lanes: readonly JournalLane[];
+  /** Absent or null: every receipt waits for the disk. */
+  readonly saver?: SaverSettings | null;
 }
 
 /** What a read gives: up to `end` the lane has nothing but these batches. */
@@ -80,7 +84,8 @@ export class Journal implements Service {
   readonly #tails = new Tails();
   readonly #latency = new LatencyWindow();
   #gathering: Gathering;
-  #committing: { gathering: Gathering; watermarks: Watermark[] } | null = null;
+  /** The last part is the gathering of what must go to disk. */
+  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[] } | null = null;
   /** Who waits for a position to be on disk. */
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
   readonly #writer: WriterThread;
@@ -93,11 +98,13 @@ export class Journal implements Service {
   #commits = 0;
   #failure: StoreFailure | null = null;
   #turn: NodeJS.Timeout | undefined;
-  /**
-   * The link is up. Losses become messages only then: until then they merge, and an outage ends as a few rows. And only
-   * then does a live-first lane take messages itself.
-   */
-  linked = false;
+  /** Null where every receipt waits for the disk. */
+  readonly #saver: Saver | null;
+  #linked = false;
+  /** Deliveries to persistent sessions as of the last append: what they take goes to disk. */
+  #enqueued = 0;
+  /** A source's messages go to disk, with the note that they are taken. */
+  #isTaking = false;
 
   constructor(options: JournalOptions, log: Log, reopened: (change: () => void) => void = (change) => change()) {
     this.#reopened = reopened;
@@ -108,6 +115,15 @@ export class Journal implements Service {
     const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
     this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
     this.taken = new Taken(() => this.#schedule());
+    const { saver, ledgerLane } = options;
+    this.#saver = saver
+      ? new Saver(saver, ledgerLane, () => this.#gathering.successor(), {
+          wants: (lane) => this.#tails.wants(lane),
+          give: (lane, batch, session) => this.#tails.give(lane, batch, session),
+          lose: (loss) => this.#cursors.lose(loss),
+          schedule: () => this.#schedule(),
+        })
+      : null;
     this.retained = options.retained
       ? new Retained(
           options.retained,
@@ -124,6 +140,19 @@ export class Journal implements Service {
           (session, after) => this.#writer.ask('deliveries', { kind: 'session', session, after }),
         )
       : null;
+  }
+
+  get linked(): boolean {
+    return this.#linked;
+  }
+
+  /**
+   * The link is up. Losses become messages only then: until then they merge, and an outage ends as a few rows. And only
+   * then does a live-first lane take messages itself, and may the hub's PubAck be a receipt.
+   */
+  set linked(isLinked: boolean) {
+    this.#linked = isLinked;
+    if (this.#saver) this.#saver.isLinked = isLinked;
   }
 
   get epoch(): string {
@@ -159,6 +188,7 @@ export class Journal implements Service {
     this.#store = store;
     this.#lanes = lanes;
     this.#cursors = new Cursors(watermarks, performance.now());
+    this.#saver?.opened(lanes.map(({ lastSequence }) => lastSequence));
     if (note !== '') this.#log.error({ epoch }, note);
     // What is on the disk now may be less than what is here.
     if (retainedKnown && isAnew) this.retained?.rewrite();
@@ -210,7 +240,11 @@ export class Journal implements Service {
   }
 
   get #queueBytes(): number {
-    return this.#gathering.bytes + (this.#committing?.gathering.bytes ?? 0);
+    return this.#gathering.bytes + this.#committingSum(({ bytes }) => bytes) + (this.#saver?.bytes ?? 0);
+  }
+
+  #committingSum(of: (gathering: Gathering) => number): number {
+    return this.#committing?.parts.reduce((sum, { gathering }) => sum + of(gathering), 0) ?? 0;
   }
 
   /** So much waits for the disk that publishers should wait too. */
@@ -232,7 +266,10 @@ export class Journal implements Service {
       );
       return;
     }
-    this.#gathering.add(this.#partOf(lane), message, receipt, token, reached);
+    const part = this.#partOf(lane);
+    if (!this.#hold(part, message, receipt, token, reached)) {
+      this.#gathering.add(part, message, receipt, token, reached);
+    }
     this.#schedule();
   }
 
@@ -244,8 +281,13 @@ export class Journal implements Service {
   take(source: string, number: number, count: number, bytes: number, publish: () => void): boolean {
     const room = bytes + count * Math.max(RECORD_OVERHEAD_MAX, MESSAGE_COST);
     if (this.#stopping || this.#queueBytes + room > QUEUE_BYTES_MAX) return false;
-    for (const [lane, batch] of this.#gathering.together(count, room, publish)) {
-      this.taken.note({ source, number, lane: this.#baseName(lane), batch });
+    this.#isTaking = true;
+    try {
+      for (const [lane, batch] of this.#gathering.together(count, room, publish)) {
+        this.taken.note({ source, number, lane: this.#baseName(lane), batch });
+      }
+    } finally {
+      this.#isTaking = false;
     }
     return true;
   }
@@ -271,15 +313,26 @@ export class Journal implements Service {
     return name.endsWith(LATE_SUFFIX) ? name.slice(0, -LATE_SUFFIX.length) : name;
   }
 
+  /** True where the saver takes it; not what a session on the disk takes with the same commit, and nothing out of turn. */
+  #hold(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): boolean {
+    if (!this.#saver) return false;
+    const enqueued = this.sessions?.enqueued ?? 0;
+    const isQueued = enqueued !== this.#enqueued;
+    this.#enqueued = enqueued;
+    if (isQueued || this.#isTaking || this.#gathering.has(lane)) return false;
+    return this.#saver.add(lane, message, receipt, token, reached);
+  }
+
   #partOf(lane: number): number {
     if (!this.#parts.isParted(lane)) return lane;
-    const { lastSequence = 0, bytes = 0 } = this.#lanes[lane] ?? {};
-    return this.#parts.partOf(lane, this.linked, lastSequence - this.#cursors.of(lane).cursor, bytes);
+    const { bytes = 0, depth = 0 } = this.#lanes[lane] ?? {};
+    // Not by their numbers, of which a crash may have left some unused.
+    return this.#parts.partOf(lane, this.linked, depth - this.#cursors.unsaved(lane), bytes);
   }
 
   /** The first message of a quiet moment waits only until its loop turn has read every socket. */
   #schedule(): void {
-    if (this.#scheduled || this.#committing) return;
+    if (this.#scheduled || (this.#committing && !this.#saver)) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -289,22 +342,38 @@ export class Journal implements Service {
 
   /** Sends off what has gathered; one commit at a time. `isDue`: also what could wait for another's commit. */
   #flush(isDue = false): void {
-    if (this.#committing || !this.#writer.started) return;
-    const isChanged = (this.retained?.isChanged ?? false) || (this.sessions?.isUrgent ?? false) || this.taken.isDue;
+    if (!this.#writer.started) return;
+    this.#saver?.hold(performance.now());
+    if (this.#committing) return;
+    const isChanged =
+      (this.retained?.isChanged ?? false) ||
+      (this.sessions?.isUrgent ?? false) ||
+      this.taken.isDue ||
+      (this.#saver?.isDue ?? false);
     const isFull = this.#gathering.count > 0 || isChanged || isDue;
     const watermarks = this.#cursors.due(isFull, performance.now());
     if (!isFull && watermarks.length === 0) return;
     const gathering = this.#gathering;
-    this.#committing = { gathering, watermarks };
     this.#gathering = gathering.successor();
-    const batches = gathering.batches((lane) => this.#tails.wants(lane));
+    const wants = (lane: number) => this.#tails.wants(lane);
+    const parts = this.#saver?.take((lane) => gathering.has(lane), wants) ?? [];
+    const gathered = gathering.batches(wants);
+    parts.push({ gathering, batches: this.#saver?.numbered(gathered) ?? gathered, held: null });
+    const reserved = this.#saver?.reservations() ?? [];
+    this.#committing = { parts, watermarks, reserved };
+    const batches = parts.flatMap((part) => part.batches);
     const retained = this.retained?.takeChanges() ?? null;
-    const transfer = batches.map(({ buffer }) => buffer.buffer as ArrayBuffer);
+    // What is held is copied: its reader may still be at it.
+    const transfer = parts.flatMap(({ batches: some, held }) =>
+      held ? [] : some.map(({ buffer }) => buffer.buffer as ArrayBuffer),
+    );
     if (retained) transfer.push(retained.buffer as ArrayBuffer);
     const sessions = this.sessions?.takeChanges() ?? null;
     if (sessions?.packed) transfer.push(sessions.packed.buffer as ArrayBuffer);
     const taken = this.taken.takeChanges();
-    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, watermarks, retained, sessions, taken }, transfer);
+    const held = batches.length - gathered.length;
+    const changes = { watermarks, retained, sessions, taken, reserved };
+    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, held, ...changes }, transfer);
   }
 
   #receive(reply: Reply): void {
@@ -340,21 +409,30 @@ export class Journal implements Service {
 
   #committed({ results, batches, lanes, commitMs, failure }: Extract<Reply, { kind: 'committed' }>): void {
     assert(this.#committing);
-    const { gathering, watermarks } = this.#committing;
+    const { parts, watermarks, reserved } = this.#committing;
     const placing = this.#placing;
     this.#placing = [];
     this.#committing = null;
     this.#note(failure);
     if (failure) this.#cursors.restore(watermarks);
+    else this.#saver?.reserved(reserved);
+    this.#saver?.learn(lanes.map(({ lastSequence }) => lastSequence));
     // Before the receipts below, which may wait for it.
     this.retained?.committed(failure);
     this.sessions?.committed(failure);
-    this.taken.committed(results, failure !== null);
+    const gathered = parts.at(-1)?.batches.length ?? 0;
+    this.taken.committed(results.slice(results.length - gathered), failure !== null);
     // The next commit is on its way before the receipts of this one cost time.
     if (this.#gathering.count > 0) this.#flush();
     this.#commits++;
     this.#latency.add(commitMs);
-    gathering.settle(results);
+    let at = 0;
+    for (const part of parts) {
+      const own = results.slice(at, at + part.batches.length);
+      at += own.length;
+      if (this.#saver) this.#saver.written(part, own, failure !== null);
+      else part.gathering.settle(own);
+    }
     batches.forEach((batch, index) => {
       this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
     });
@@ -416,8 +494,14 @@ export class Journal implements Service {
   }
 
   /** Where a lane stands with the hub. */
-  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number } {
-    return { ...this.#cursors.of(lane), lastSequence: this.#lanes[lane]?.lastSequence ?? 0 };
+  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number; isSparse: boolean } {
+    const { cursor, positions, isSparse } = this.#cursors.of(lane);
+    return { cursor, positions, isSparse, lastSequence: this.#lastSequence(lane) };
+  }
+
+  /** On disk or only in memory yet. */
+  #lastSequence(lane: number): number {
+    return Math.max(this.#lanes[lane]?.lastSequence ?? 0, this.#saver?.given(lane) ?? 0);
   }
 
   /**
@@ -425,7 +509,8 @@ export class Journal implements Service {
    * disk with a later commit.
    */
   acknowledge(lane: number, cursor: number, count: number): void {
-    if (this.#cursors.acknowledge(lane, cursor, count)) this.#schedule();
+    const spared = this.#saver?.passed(lane, cursor) ?? 0;
+    if (this.#cursors.acknowledge(lane, cursor, count - spared) || this.#saver?.isShort) this.#schedule();
   }
 
   /**
@@ -470,6 +555,7 @@ export class Journal implements Service {
   /** A record that the hub will never take: it is in the ledger once the cursor, on disk, has passed it. */
   lose(loss: Loss): void {
     this.#cursors.lose(loss);
+    this.#saver?.lost(loss);
   }
 
   /** Resolves once the writer thread has answered, behind the commit that it is busy with: a watchdog asks. */
@@ -484,13 +570,17 @@ export class Journal implements Service {
     clearInterval(this.#turn);
     if (!this.#writer.started) return;
     this.#stopping = true;
-    while (this.#committing || this.#gathering.count > 0) await this.#afterCommit().catch(() => undefined);
+    this.linked = false;
+    while (this.#committing || this.#gathering.count > 0 || this.#saver?.count)
+      await this.#afterCommit().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
     if (this.retained?.isChanged || this.sessions?.isChanged) {
       this.#flush(true);
       await this.#afterCommit().catch(() => undefined);
     }
-    await this.#writer.stop({ kind: 'stop', epoch: this.#epoch, watermarks: this.#cursors.all(performance.now()) });
+    this.#saver?.stop();
+    const watermarks = this.#cursors.all(performance.now());
+    await this.#writer.stop({ kind: 'stop', epoch: this.#epoch, watermarks, given: this.#saver?.allGiven ?? [] });
   });
 
   status(): JournalStatus {
@@ -499,13 +589,15 @@ export class Journal implements Service {
       commits: this.#commits,
       commitP50Ms: this.#latency.quantile(0.5),
       commitP99Ms: this.#latency.quantile(0.99),
-      queuedMessages: this.#gathering.count + (this.#committing?.gathering.count ?? 0),
+      queuedMessages: this.#gathering.count + this.#committingSum(({ count }) => count),
+      saver: this.#saver?.status() ?? null,
       store: this.#store,
       failure: this.#failure,
       lanes: this.#lanes.map((state, lane) => {
         const { cursor } = this.#cursors.of(lane);
         // The writer counts from the cursor on disk; ours may be ahead of it.
-        return { ...state, cursor, depth: Math.max(0, state.depth - this.#cursors.unsaved(lane)) };
+        const lastSequence = this.#lastSequence(lane);
+        return { ...state, lastSequence, cursor, depth: Math.max(0, state.depth - this.#cursors.unsaved(lane)) };
       }),
     };
   }
@@ -517,6 +609,8 @@ export interface JournalStatus {
   commitP50Ms: number;
   commitP99Ms: number;
   queuedMessages: number;
+  /** Null where every receipt waits for the disk. */
+  saver: SaverStatus | null;
   store: StoreState | null;
   failure: StoreFailure | null;
   lanes: (LaneState & { cursor: number })[];

@@ -9,6 +9,8 @@ export interface Lane {
   readonly id: number;
   readonly settings: LaneSettings;
   lastSequence: number;
+  /** Up to here numbers may be in use that are not on disk; 0 for none. See saver.ts. */
+  reservedTo: number;
   /** As on the disk: every record up to here is at the hub or in the ledger. */
   cursor: number;
   /** Records in the batches that are kept; those up to the cursor are counted too. */
@@ -25,6 +27,8 @@ export interface Lane {
   /** Oldest first; replaced and never changed, so that a copy of the lane keeps its own. */
   steps: readonly Step[];
   doubt: DoubtWindow;
+  /** Records behind the cursor may be at the hub alone. */
+  isSparse: boolean;
   /** Null where batches are stored as they are. */
   deflater: Deflater | null;
   evicted: number;
@@ -75,6 +79,8 @@ export class LaneTable {
     const { last_sequence: lastSequence, cursor, evicted, expired, refused } = row;
     const doubt = new DoubtWindow(cursor, settings.bytesMax);
     const empty = {
+      reservedTo: 0,
+      isSparse: false,
       records: 0,
       bytes: 0,
       keptRecords: 0,
@@ -89,8 +95,8 @@ export class LaneTable {
   }
 
   /** The counters also keep the last sequence when every batch is gone. */
-  save({ id, lastSequence, cursor, evicted, expired, refused }: Lane): void {
-    this.#save.run(lastSequence, cursor, evicted, expired, refused, id);
+  save({ id, lastSequence, reservedTo, cursor, evicted, expired, refused }: Lane): void {
+    this.#save.run(Math.max(lastSequence, reservedTo), cursor, evicted, expired, refused, id);
   }
 
   positions(lane: number): Position[] {

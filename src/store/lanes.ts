@@ -13,10 +13,12 @@ import type {
   LaneSettings,
   LaneState,
   ReadBlob,
+  Reservation,
   Rollback,
   StoreFailure,
   Watermark,
 } from './protocol.ts';
+import { ReservedNumbers } from './reserved-numbers.ts';
 import { Totals } from './totals.ts';
 
 /**
@@ -32,6 +34,7 @@ export class Lanes {
   readonly #batches: BatchTable;
   readonly #grace: Grace;
   readonly #totals: Totals;
+  readonly #reserved: ReservedNumbers;
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -48,6 +51,7 @@ export class Lanes {
     this.#batches = new BatchTable(db);
     this.#grace = new Grace(db, keep);
     this.#totals = new Totals(db, this.#batches);
+    this.#reserved = new ReservedNumbers(db, this.#batches, ledger);
   }
 
   /**
@@ -77,6 +81,7 @@ export class Lanes {
     this.#totals.load(lane);
     this.#grace.load(lane, performance.now());
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
+    lane.isSparse = this.#reserved.load(lane);
     return lane;
   }
 
@@ -88,9 +93,23 @@ export class Lanes {
     this.#save(lane);
   }
 
-  /** At the stop: where only these figures survive, they tell what is missing. */
-  save(): void {
-    for (const lane of this.#lanes) this.#save(lane);
+  /** Takes over how far numbers may be given that are not on disk yet. */
+  reserve({ lane: index, given, to }: Reservation): void {
+    const lane = this.#lane(index);
+    lane.lastSequence = Math.max(lane.lastSequence, given);
+    lane.reservedTo = Math.max(lane.reservedTo, to);
+    this.#reserved.note(lane, given, lane.reservedTo);
+    this.#save(lane);
+  }
+
+  /** At the stop: where only these figures survive, they tell what is missing. `given`: last numbers given, by lane. */
+  save(given: readonly number[]): void {
+    for (const [index, lane] of this.#lanes.entries()) {
+      lane.lastSequence = Math.max(lane.lastSequence, given[index] ?? 0);
+      if (lane.reservedTo > 0) this.#reserved.clear(lane);
+      lane.reservedTo = 0;
+      this.#save(lane);
+    }
   }
 
   /** After a crash, what the window can have held is taken to have been sent. */
@@ -99,9 +118,10 @@ export class Lanes {
   }
 
   watermarks(): Watermark[] {
-    return this.#lanes.map(({ id, cursor }, lane) => ({
+    return this.#lanes.map(({ id, cursor, isSparse }, lane) => ({
       lane,
       cursor,
+      isSparse,
       positions: this.#table.positions(id),
       losses: [],
     }));
@@ -136,10 +156,13 @@ export class Lanes {
       this.#save(lane);
       return { first: 0, failure: full, handed: false };
     }
-    const first = lane.lastSequence + 1;
-    const handed = batch.reader > 0 && this.#hand(lane, { first, count: batch.count, bytes: stored.data.length });
+    const { count, after = 0, isNumbered = false } = batch;
+    const first = isNumbered ? after + 1 : Math.max(lane.lastSequence, after) + 1;
+    const span = { first, count, bytes: stored.data.length };
+    const handed = batch.reader > 0 && this.#hand(lane, span);
+    if (isNumbered) this.#sent(lane, span);
     this.#batches.insert(lane.id, first, batch.count, batch.newestMs, stored);
-    lane.lastSequence += batch.count;
+    lane.lastSequence = Math.max(lane.lastSequence, first + count - 1);
     lane.records += batch.count;
     lane.bytes += need;
     this.#totals.grown(lane);
@@ -159,6 +182,14 @@ export class Lanes {
     if (lane.doubt.end < lane.lastSequence || !lane.doubt.admit(span)) return false;
     this.#afterRollback.push(() => lane.doubt.release(lane.cursor, span.first - 1));
     return true;
+  }
+
+  /** The reader has had it from the saver: it is in doubt, whatever the bounds say. */
+  #sent(lane: Lane, span: Span): void {
+    const before = Math.max(lane.doubt.end, span.first - 1);
+    if (span.first + span.count - 1 <= lane.doubt.end) return;
+    lane.doubt.add(span);
+    this.#afterRollback.push(() => lane.doubt.release(lane.cursor, before));
   }
 
   /** Null when there is room, after eviction where the lane allows it. */

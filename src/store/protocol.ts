@@ -51,6 +51,18 @@ export interface CommitBatch {
    */
   reader: number;
   buffer: Buffer;
+  /** Numbers up to here are given, on disk or not: the batch is numbered behind them. */
+  after?: number;
+  /** Its records got the numbers behind `after` before, and may be at the hub under them. */
+  isNumbered?: boolean;
+}
+
+/** Numbers of a lane that may be given before anything of them is on disk: a start after a crash goes on behind them. */
+export interface Reservation {
+  readonly lane: number;
+  /** Up to here they are used, or on disk. */
+  readonly given: number;
+  readonly to: number;
 }
 
 /** How far the hub has acknowledged a lane, and where in which stream that was. */
@@ -59,6 +71,8 @@ export interface Watermark {
   /** Every record up to here is at the hub or in the ledger. */
   cursor: number;
   positions: Position[];
+  /** Records behind the cursor may be at the hub alone: the saver was at work when the box stopped without warning. */
+  isSparse?: boolean;
   /** What the cursor passes without its being at the hub. In the same commit, so that it is declared once. */
   losses: Loss[];
 }
@@ -88,7 +102,8 @@ export interface Rollback {
   readonly lastSequence: number;
 }
 
-export const reasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;
+/** 'unassigned': numbers set aside for messages that, when the box stopped without warning, had no receipt or were at the hub. */
+export const reasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize', 'unassigned'] as const;
 export type Reason = (typeof reasons)[number];
 
 /** Records of a lane that will not reach the hub. Refused messages never got a sequence: only their count is known. */
@@ -142,6 +157,9 @@ export type Request =
       retained: Uint8Array | null;
       sessions: SessionChanges | null;
       taken: TakenChanges | null;
+      reserved: readonly Reservation[];
+      /** So many of the batches were held by the saver; what sessions and sources took counts from behind them. */
+      held: number;
     }
   /** Blobs behind `after`, as many as fit in `bytesMax` and in the doubt window (see lanes.ts). */
   | { kind: 'read'; id: number; lane: number; after: number; bytesMax: number }
@@ -164,7 +182,8 @@ export type Request =
   | { kind: 'clock'; isTrusted: boolean }
   | { kind: 'declare' }
   | { kind: 'state' }
-  | { kind: 'stop'; epoch: string; watermarks: Watermark[] };
+  /** `given`: by lane, the last number given; [] where the writer gave them all. */
+  | { kind: 'stop'; epoch: string; watermarks: Watermark[]; given: readonly number[] };
 
 export interface StoreFailure {
   code: 'lane_full' | 'disk_full' | 'store_failed' | 'store_locked';

@@ -46,6 +46,11 @@ export class Tails {
     this.#tails.get(lane)?.take(batch, reader);
   }
 
+  /** To the lane's reader before it is committed: the saver asked whether it wants that. */
+  give(lane: number, batch: BatchReader, session: number): void {
+    this.#tails.get(lane)?.take(batch, session);
+  }
+
   /** What lanes were and are. */
   changed(before: readonly LaneState[], now: readonly LaneState[]): void {
     for (const [lane, tail] of this.#tails) {

@@ -70,18 +70,22 @@ class Writer {
     this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
   }
 
-  commit({ epoch, batches, watermarks, retained, sessions, taken }: Extract<Request, { kind: 'commit' }>): void {
+  commit(request: Extract<Request, { kind: 'commit' }>): void {
+    const { epoch, batches, held, watermarks, retained, sessions, taken, reserved } = request;
     const start = performance.now();
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
     try {
       results = this.#store.transaction((parts) => {
         // Those of the store before say nothing of this one.
-        if (epoch === parts.epoch) for (const watermark of watermarks) parts.lanes.advance(watermark);
+        const isSame = epoch === parts.epoch;
+        if (isSame) for (const watermark of watermarks) parts.lanes.advance(watermark);
+        for (const reservation of reserved) parts.lanes.reserve(reservation);
         if (retained) parts.retained.apply(Buffer.from(retained.buffer));
-        const appended = batches.map((batch) => parts.lanes.append(batch));
-        if (sessions) parts.sessions.apply(sessions, appended);
-        if (taken) parts.taken.apply(taken, appended);
+        const appended = batches.map((batch) => parts.lanes.append(isSame ? batch : { ...batch, isNumbered: false }));
+        const gathered = appended.slice(held);
+        if (sessions) parts.sessions.apply(sessions, gathered);
+        if (taken) parts.taken.apply(taken, gathered);
         return appended;
       });
       this.#store.wrote(batches);
@@ -238,11 +242,11 @@ class Writer {
     post({ kind: 'state', lanes: this.#store.laneStates(), store: this.#store.state() });
   }
 
-  stop(epoch: string, watermarks: Watermark[]): void {
+  stop({ epoch, watermarks, given }: Extract<Request, { kind: 'stop' }>): void {
     clearInterval(this.#sweep);
     this.#store.quietly('cannot save how far the hub has acknowledged', ({ lanes, epoch: open }) => {
       if (epoch === open) for (const watermark of watermarks) lanes.advance(watermark);
-      lanes.save();
+      lanes.save(given);
     });
     this.#store.end();
   }
@@ -294,7 +298,7 @@ function serve(writer: Writer, request: Request): void {
       writer.report();
       return;
     case 'stop':
-      writer.stop(request.epoch, request.watermarks);
+      writer.stop(request);
       parentPort?.close();
       return;
   }

@@ -166,9 +166,11 @@ export class Audit {
     const accounted = new Ranges();
     const lost = new Ranges();
     let refused = 0;
-    for (const { lane, first, last, count } of declared) {
+    for (const { lane, reason, first, last, count } of declared) {
       if (lane !== name) continue;
       if (first === null || last === null) refused += count;
+      // Numbers without a message, or with one that the hub has: nothing was lost.
+      else if (reason === 'unassigned') accounted.add(first, last);
       else lost.add(first, last);
     }
     for (const [first, last] of [...received, ...lost]) accounted.add(first, last);

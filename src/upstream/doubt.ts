@@ -103,7 +103,11 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
       // In its own stream the lane's records lie in order and nobody else's between them, so their number tells which
       // ones were consumed. Where somebody else wrote there it does not: a record twice is better than one lost.
       const count = info.lastSequence - after;
-      if (own && !anew && foreign === 0 && ours < count) result.skip = count;
+      if (own && !anew && foreign === 0 && ours < count) {
+        // By their numbers where the next records here need not be the next ones there.
+        if (records.resume(lane.index).isSparse) result.upTo = Math.max(result.upTo, cursor + count);
+        else result.skip = count;
+      }
     }
     result.streams.push(info);
   }

@@ -3,8 +3,8 @@
  *
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
- *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, nats, leaf, drain, drain-always, drain-r3, live,
- *                  end-to-end, fan-out-0, fan-out-1, connections, retained, sessions, serial-flood, serial-modbus,
+ *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, saver, nats, leaf, drain, drain-always, drain-r3,
+ *                  live, end-to-end, fan-out-0, fan-out-1, connections, retained, sessions, serial-flood, serial-modbus,
  *                  serial-replug (may be given again)
  *   --without-box  the peers alone
  *   --json FILE    the figures of the table
@@ -28,6 +28,7 @@ import { natsRows } from './nats-rows.ts';
 import { mosquittoPeer, natsServerPeer } from './peers.ts';
 import { endToEnd, type Ground, ingest, lone } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
+import { saver } from './saver-phase.ts';
 import { serialRows } from './serial-rows.ts';
 import { sessions } from './session-phase.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
@@ -159,6 +160,24 @@ async function runLone(): Promise<void> {
   }
 }
 
+async function runSaver(): Promise<void> {
+  const messages = options.quick ? 100 : 5_000;
+  const section = `saver: 1 connection, one message at a time, 50 messages/s, a hub that answers, ${messages} messages`;
+  for (const isSaving of [true, false]) {
+    const flush = isSaving ? 'saver' : 'always';
+    await attempt(`saver (${flush})`, async () => {
+      const result = await saver(ground, isSaving, isSaving ? messages : Math.min(messages, 500));
+      const set = (label: string, value: number, row: RowOptions = {}) =>
+        sheet.set(section, `flush ${flush}: ${label}`, BOX, value, { digits: 2, ...row });
+      set('bytes written per message', result.bytesPerMessage, isSaving ? { atMost: 20 } : {});
+      set('commits', result.commits, { digits: 0 });
+      set('PUBACK p50, ms', result.ackMs.p50);
+      set('PUBACK p99, ms', result.ackMs.p99);
+      judge(section, BOX, result.report);
+    });
+  }
+}
+
 async function runEndToEnd(): Promise<void> {
   const messages = options.quick ? 500 : 10_000;
   const section = `end-to-end: 50 connections, 500 messages/s, device to a consumer of the hub's stream, ${messages} messages`;
@@ -257,6 +276,7 @@ if (wanted('nats')) {
   });
 }
 if (!options['without-box']) {
+  if (wanted('saver')) await runSaver();
   await drainRows(sheet, { ground, box: BOX, scale, wanted, attempt, judge });
   if (wanted('end-to-end')) await attempt('end-to-end', runEndToEnd);
 }

@@ -42,6 +42,8 @@ export interface PlantOptions {
   procedure: Procedure;
   hub: Hubs;
   binary?: string;
+  /** `journal` of the box's configuration. */
+  journal?: BoxConfig['journal'];
 }
 
 /** Hub with an empty file stream on `bench.>`, and a box whose one lane takes just that: all else is live. */
@@ -61,6 +63,7 @@ export async function startPlant(scope: Scope, dir: string, options: PlantOption
         stream: procedure === 'own' ? { name: STREAM, own: true } : { name: STREAM },
       },
     ],
+    ...(options.journal !== undefined && { journal: options.journal }),
     upstream: { urls, user: 'box', password: 'bench' },
   };
   const box = await startBox(scope, { config, dataDir: `${dir}/data` });

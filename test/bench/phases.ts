@@ -234,11 +234,11 @@ function figuresOf(times: Histogram): { p50: number; p99: number; max: number } 
   return { p50: times.percentile(50) / 1000, p99: times.percentile(99) / 1000, max: times.max / 1000 };
 }
 
-function program({ natsServer }: Ground, procedure: Procedure): { binary?: string } {
+export function program({ natsServer }: Ground, procedure: Procedure): { binary?: string } {
   return natsServer === undefined ? binaryFor(procedure) : { binary: natsServer };
 }
 
-function mustBeComplete(name: string, { complete, refused, errors }: LoadResult): void {
+export function mustBeComplete(name: string, { complete, refused, errors }: LoadResult): void {
   if (!complete || refused > 0)
     throw new Error(`${name} did not take the load: ${refused} refused; ${errors.join('; ') || 'too slow'}`);
 }

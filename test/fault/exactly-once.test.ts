@@ -86,19 +86,29 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
     });
   }
 
-  const broken: [build: BreakName, procedure: string, faults: Faults, fault: string][] = [
+  for (const procedure of procedures) {
+    it(`${procedure} with the flash saver: kept through kills, an outage and cut links`, async (scope) => {
+      const faults = { messages: 5_000, kills: 1, outages: 1, cuts: 4 };
+      const { code, text } = await runRig(scope, faults, '--procedure', procedure, '--saver', '--seed', '5');
+      assert.equal(code, 0, text);
+    });
+  }
+
+  const broken: [build: BreakName, procedure: string, faults: Faults, fault: string, ...more: string[]][] = [
     ['early-ack', 'read-back', { messages: 40_000, kills: 12 }, 'lost'],
     ['no-reconcile', 'read-back', { cuts: 1 }, 'duplicated by record id'],
     ['no-reconcile', 'own', { cuts: 1 }, 'duplicated by record id'],
     ['early-trim', 'read-back', { cuts: 2 }, 'lost'],
     ['no-watermark', 'atomic', { cuts: 1 }, 'duplicated by record id'],
+    ['unheld', 'read-back', { cuts: 4 }, 'lost', '--saver'],
+    ['reused-numbers', 'read-back', { messages: 20_000, kills: 6 }, 'lost', '--saver'],
   ];
-  for (const [build, procedure, faults, fault] of broken) {
+  for (const [build, procedure, faults, fault, ...more] of broken) {
     it(`${procedure}: a build with ${build} is caught: ${fault}`, async (scope) => {
       // A kill may hit a moment in which even such a build owes nobody anything.
       let text = '';
       for (const seed of ['7', '8', '9']) {
-        const run = await runRig(scope, faults, '--procedure', procedure, '--break', build, '--seed', seed);
+        const run = await runRig(scope, faults, '--procedure', procedure, '--break', build, '--seed', seed, ...more);
         if (run.code === 1 && run.count(fault) > 0) return;
         text += run.text;
       }

@@ -15,8 +15,9 @@
  *   --procedure NAME     read-back (default), own or atomic
  *   --hub VERSION        of nats-server (the one on PATH; for atomic the newest)
  *   --prefix TOKENS      upstream.prefix (none)
+ *   --saver              the hub's PubAck may be the receipt (journal.flush)
  *   --seed N             chooses the moments, as far as the timing of the machine lets them be chosen
- *   --break NAME         early-ack, no-reconcile, no-watermark, early-trim: a build that breaks the promise, to show that it is seen
+ *   --break NAME         early-ack, no-reconcile, no-watermark, early-trim, unheld, reused-numbers: a build that breaks the promise, to show that it is seen
  *
  * Exit 0: the promise was kept. 1: it was broken. 2: the rig itself could not go on.
  */
@@ -41,6 +42,7 @@ function optionsOf(): RigOptions {
       procedure: { type: 'string', default: 'read-back' },
       hub: { type: 'string' },
       prefix: { type: 'string', default: '' },
+      saver: { type: 'boolean', default: false },
       seed: { type: 'string' },
       break: { type: 'string' },
     },
@@ -61,7 +63,8 @@ function optionsOf(): RigOptions {
   const counts = { messages: count('messages'), kills: count('kills'), outages: count('outages'), cuts: count('cuts') };
   const program = hub ? { binary: hub.path } : {};
   const say = (line: string) => console.log(line);
-  return { ...counts, ...program, seed: count('seed'), prefix: values.prefix, procedure, build, say };
+  const { prefix, saver } = values;
+  return { ...counts, ...program, seed: count('seed'), prefix, saver, procedure, build, say };
 }
 
 async function main(): Promise<number> {

@@ -24,6 +24,8 @@ export interface RigOptions {
   /** The nats-server; without it the one that the procedure needs. */
   binary?: string;
   build: BreakName | null;
+  /** `journal.flush: { saver: true }`. */
+  saver?: boolean;
   /** Of the steady load; default 2,000. With 10 ms to and fro some tens of records are in flight then at any moment. */
   messagesPerSecond?: number;
   /** Where the hub and the box have what is to survive them, and what the box runs in; default: temp folders. */
@@ -173,6 +175,7 @@ export async function startRig(scope: Scope, options: RigOptions): Promise<Rig> 
     readyTimeoutMs: READY_TIMEOUT_MS,
     ...options.box,
     config: {
+      ...(options.saver && { journal: { flush: { saver: true } } }),
       lanes: [{ name: LANE, subjects: [`${LANE}.>`], stream: { name: STREAM, own: procedure === 'own' } }],
       upstream: {
         urls: [`nats://127.0.0.1:${link.port}`],

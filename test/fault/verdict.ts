@@ -1,5 +1,6 @@
+import { Ranges as Accounted } from '../../src/core/ranges.ts';
 import { WATERMARK } from '../../src/upstream/watermark.ts';
-import { readStream, streamState } from '../support/hub-stream.ts';
+import { readStream } from '../support/hub-stream.ts';
 import type { Ranges } from '../support/ranges.ts';
 import { type AuditReport, StreamAudit } from '../support/stream-audit.ts';
 import { LEDGER_STREAM, type Rig, STREAM } from './rig.ts';
@@ -9,11 +10,11 @@ export interface Verdict {
   acked: number;
   resent: number;
   audit: AuditReport;
-  /** Sequences given to records that are not in the stream, whether anybody had a PUBACK for them or not. */
+  /** Sequences of records that are not in the stream, whether anybody had a PUBACK for them or not, nor declared unassigned. */
   missing: number;
   /** Stores that numbered the records: a second one would mean that the first was lost. */
   epochs: number;
-  /** Ledger messages: this rig gives no reason to lose anything. */
+  /** Ledger messages of losses: this rig gives no reason to lose anything. */
   declared: number;
   /** What the senders objected to. */
   errors: string[];
@@ -27,8 +28,18 @@ export async function judge(rig: Rig): Promise<Verdict> {
   const acked: Record<string, Ranges> = Object.assign({}, ...rig.loads.map(({ ackedRanges }) => ackedRanges));
   const sum = (of: 'sent' | 'acked' | 'resent') => rig.loads.reduce((total, load) => total + load[of], 0);
   const stream = new StreamAudit();
+  const accounted = new Accounted();
   await readStream(rig.reader, STREAM, ({ payload, id, header }) => {
-    if (header(WATERMARK).length === 0) stream.add(payload, id);
+    if (header(WATERMARK).length > 0) return;
+    stream.add(payload, id);
+    const sequence = Number(id.slice(id.lastIndexOf('.') + 1));
+    if (Number.isSafeInteger(sequence)) accounted.add(sequence);
+  });
+  let declared = 0;
+  await readStream(rig.reader, LEDGER_STREAM, ({ payload }) => {
+    const row = JSON.parse(Buffer.from(payload).toString()) as { reason: string; first: number; last: number };
+    if (row.reason === 'unassigned') accounted.add(row.first, row.last);
+    else declared++;
   });
   const audit = stream.report(acked);
   const lanes = Object.values(audit.lanes);
@@ -37,9 +48,11 @@ export async function judge(rig: Rig): Promise<Verdict> {
     acked: sum('acked'),
     resent: sum('resent'),
     audit,
-    missing: lanes.reduce((total, { records, lastSequence }) => total + lastSequence - records, 0),
+    missing: accounted
+      .missing(1, Math.max(0, ...lanes.map(({ lastSequence }) => lastSequence)))
+      .reduce((total, [first, last]) => total + last - first + 1, 0),
     epochs: lanes.length,
-    declared: (await streamState(rig.reader, LEDGER_STREAM)).messages,
+    declared,
     errors: rig.loads.flatMap(({ errors }) => errors),
     faults: [],
   };

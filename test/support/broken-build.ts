@@ -29,6 +29,18 @@ const BREAKS = {
     instead:
       'receipt?.accepted(token, reached); this.#gathering.add(this.#partOf(lane), message, null, token, reached);',
   },
+  /** The saver gives receipts for what it has only handed to the link. */
+  unheld: {
+    file: 'store/saver.js',
+    line: 'saved.held.push(held);',
+    instead: 'gathering.settle(results);',
+  },
+  /** Numbers that the saver has given are given again after a crash. */
+  'reused-numbers': {
+    file: 'store/lane-table.js',
+    line: 'this.#save.run(Math.max(lastSequence, reservedTo),',
+    instead: 'this.#save.run(lastSequence, cursor, evicted, expired, refused, id);',
+  },
   /** What was in flight when the link fell is taken not to have arrived: only the duplicate window is left. */
   'no-reconcile': {
     file: 'upstream/doubt.js',

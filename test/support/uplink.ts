@@ -25,6 +25,8 @@ export interface UplinkOptions {
   password?: string;
   reserveBytes?: number;
   keepMs?: number;
+  /** The hub's PubAck may be the receipt, for so long; absent: never. */
+  saverHoldMs?: number;
 }
 
 /** Reconnects at once, so that a test of many cuts is quick. */
@@ -43,10 +45,16 @@ export class Uplink {
   constructor(options: UplinkOptions, log: Log = silentLog) {
     this.#options = options;
     this.#log = log;
-    const { folder, lanes = [{}], reserveBytes = 0, keepMs = 0 } = options;
+    const { folder, lanes = [{}], reserveBytes = 0, keepMs = 0, saverHoldMs } = options;
     this.folder = folder;
     this.journal = new Journal(
-      journalOptions({ folder, lanes, reserveBytes, keep: { ms: keepMs, bytesMax: 64 * 1024 * 1024 } }),
+      journalOptions({
+        folder,
+        lanes,
+        reserveBytes,
+        keep: { ms: keepMs, bytesMax: 64 * 1024 * 1024 },
+        saver: saverHoldMs === undefined ? null : { holdMs: saverHoldMs },
+      }),
       log,
     );
     this.link = new LeafLink(

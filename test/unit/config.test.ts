@@ -60,6 +60,7 @@ test('an empty file gives the safe defaults', (t) => {
       journal: {
         reserveBytes: 64 * MiB,
         compress: false,
+        saver: null,
         enduranceBytes: 0,
         keep: { ms: 150_000, bytesMax: 64 * MiB },
       },
@@ -134,7 +135,7 @@ nats:
   ping_interval: 4s
   duplicate_window: 5s
 status: { listen: LocalHost:81, anonymous: true }
-journal: { reserve: 1GB, compress: true, endurance: 30TiB, keep_after_ack: 10m, keep_after_ack_bytes: 1MiB }
+journal: { reserve: 1GB, compress: true, endurance: 30TiB, keep_after_ack: 10m, keep_after_ack_bytes: 1MiB, flush: { saver: true, hold: 100ms } }
 lanes:
   - { name: alarms, subjects: ["*.alarm.>", "$KV.b.>"], priority: 1, full: refuse, max_bytes: 64 MiB, max_age: 30d, replies: pass, stream: { name: ALARMS, own: true } }
   - { name: rest, subjects: [">"], drain: live-first, stream: { name: REST } }
@@ -218,6 +219,7 @@ upstream:
     journal: {
       reserveBytes: 1e9,
       compress: true,
+      saver: { holdMs: 100 },
       enduranceBytes: 30 * 1024 * GiB,
       keep: { ms: 600_000, bytesMax: MiB },
     },

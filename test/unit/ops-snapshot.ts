@@ -134,6 +134,7 @@ export function facts(changes: Changes = {}): Facts {
       fsyncP50Ms: 3.2,
       fsyncP99Ms: 18,
       queuedMessages: 0,
+      saver: null,
       wear: {
         bytesWritten: 1e9,
         commits: 52_310,

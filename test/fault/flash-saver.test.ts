@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Child } from '../support/child.ts';
+import { connectHub } from '../support/hub-stream.ts';
+import { openJournal, storedLedger } from '../support/journal.ts';
+import { BEHIND_PROXY, startNatsServer } from '../support/nats-server.ts';
+import { binaryFor, createStreamFor, laneFor, type Procedure, procedures } from '../support/procedures.ts';
+import type { Scope } from '../support/scope.ts';
+import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { tempDir } from '../support/temp.ts';
+import { startUplink, type UplinkOptions } from '../support/uplink.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/**
+ * Goal: with the flash saver nothing is acknowledged before it is at the hub or on the disk, what is at the hub is not
+ * written, and no number is given twice, whatever dies. Method: a real hub behind a proxy that loses its PubAcks, is cut
+ * and is silent; and a box that is killed while what it sent is nowhere on its disk.
+ */
+
+/** So long that nothing goes to disk for want of time, on however busy a machine. */
+const LONG_MS = 60_000;
+
+async function rig(scope: Scope, procedure: Procedure) {
+  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: BEHIND_PROXY, ...binaryFor(procedure) });
+  const client = await connectHub(scope, hub.clientUrl);
+  await createStreamFor(procedure, client, 'T', ['t.>'], { duplicate_window: 100_000_000 });
+  const proxy = await startTcpProxy(scope, hub.leafPort);
+  const folder = tempDir(scope, 'saver');
+  const options = { folder, leafUrl: `nats://127.0.0.1:${proxy.port}`, lanes: [laneFor(procedure)] };
+  const open = (saverHoldMs: number) => startUplink(scope, { ...options, saverHoldMs });
+  return { hub, client, proxy, options, open };
+}
+
+type Opened = Awaited<ReturnType<typeof startUplink>>;
+
+/** The numbers are reserved, and the lane keeps up: from now on it is held. */
+async function untilHeld(uplink: Opened): Promise<void> {
+  await waitFor('the lane to keep up', () => ['idle', 'sending'].includes(uplink.status().state));
+  const { commits } = uplink.journal.status();
+  let first = 1_000_000;
+  const isSpared = async () => {
+    await uplink.produce(1, 't.warm', { first: first++ });
+    return (uplink.journal.status().saver?.spared ?? 0) > 0;
+  };
+  await waitFor(`a message to be spared after ${commits} commits`, isSpared);
+}
+
+for (const procedure of procedures) {
+  describe(`the flash saver, ${procedure}`, () => {
+    it('gives the hub the receipts, writes nothing, and goes on in the numbering after a stop', async (scope) => {
+      const { client, open } = await rig(scope, procedure);
+      const uplink = await open(LONG_MS);
+      await untilHeld(uplink);
+      await uplink.drained();
+      const before = uplink.journal.status();
+      await uplink.produce(2_000, 't.a');
+      const after = uplink.journal.status();
+      assert.equal(after.lanes[0]?.bytes, before.lanes[0]?.bytes, 'nothing of them is on the disk');
+      assert((after.saver?.spared ?? 0) - (before.saver?.spared ?? 0) === 2_000, JSON.stringify(after.saver));
+      assert.equal(after.saver?.held, 0);
+      await uplink.stop();
+      const again = await open(LONG_MS);
+      await again.produce(100, 't.a', { first: 2_001 });
+      await again.drained();
+      const found = await readNumbers(client, 'T');
+      assertExactly(
+        found.filter(({ n }) => n < 1_000_000),
+        2_100,
+      );
+      found.forEach(({ sequence }, i) => {
+        assert.equal(sequence, i + 1, 'a stop in order leaves no gap');
+      });
+      assert.deepEqual(again.journal.status().store?.ledger, []);
+    });
+
+    it('writes what the hub does not acknowledge in time, and at once when the link falls', async (scope) => {
+      const { client, proxy, open } = await rig(scope, procedure);
+      const uplink = await open(200);
+      await untilHeld(uplink);
+      proxy.swallow('down');
+      await uplink.produce(500, 't.a');
+      assert(uplink.cursor() < uplink.journal.resume(0).lastSequence, 'the receipts are not of the hub');
+      assert((uplink.journal.status().saver?.written ?? 0) > 0);
+      proxy.cut();
+      await uplink.produce(500, 't.a', { first: 501 });
+      await proxy.restore();
+      await uplink.drained();
+      const found = await readNumbers(client, 'T');
+      assertExactly(
+        found.filter(({ n }) => n < 1_000_000),
+        1_000,
+      );
+    });
+
+    it('never gives a number again, though the box dies with what it sent nowhere on its disk', async (scope) => {
+      const { hub, client, proxy, options, open } = await rig(scope, procedure);
+      const acked: number[] = [];
+      let first = 1;
+      for (let kill = 0; kill < 2; kill++) {
+        const run: UplinkOptions = { ...options, saverHoldMs: LONG_MS, window: 500 };
+        const child = new Child(process.execPath, [
+          'test/support/uplink-process.ts',
+          JSON.stringify({ ...run, first, limitPerTurn: 10 }),
+        ]);
+        const toldOf = () => Number(child.lines.findLast((line) => line.startsWith('acked '))?.slice(6) ?? 0);
+        await waitFor('receipts', () => toldOf() > first + 2_000, { timeoutMs: 30_000 });
+        const lost = proxy.lost.down;
+        proxy.swallow('down');
+        await waitFor('lost acknowledgements', () => proxy.lost.down > lost + 100);
+        await child.kill();
+        assert.deepEqual(
+          child.lines.filter((line) => line.startsWith('disorder') || line.startsWith('refused')),
+          [],
+        );
+        if (kill === 1) await hub.restart();
+        proxy.cut();
+        await proxy.restore();
+        for (let n = first; n <= toldOf(); n++) acked.push(n);
+        first = (acked.at(-1) ?? 0) + 100_000;
+      }
+      const uplink = await open(LONG_MS);
+      await uplink.produce(10, 't.a', { first });
+      await uplink.drained();
+      const found = await readNumbers(client, 'T');
+      assert.equal(new Set(found.map(({ lane }) => lane)).size, 1, 'one epoch');
+      const wrong = found.findIndex(({ sequence }, i) => i > 0 && sequence <= (found[i - 1]?.sequence ?? 0));
+      assert.equal(wrong, -1, `at ${wrong}: ${JSON.stringify([found[wrong - 1], found[wrong]])}`);
+      assert.equal(new Set(found.map(({ n }) => n)).size, found.length, 'nothing twice');
+      const there = new Set(found.map(({ n }) => n));
+      assert.deepEqual(
+        acked.filter((n) => !there.has(n)),
+        [],
+      );
+      assert(acked.length > 4_000);
+      // What was set aside and is not at the hub is declared.
+      await uplink.stop();
+      const unassigned = storedLedger(options.folder).filter(({ reason }) => reason === 'unassigned');
+      const sequences = new Set(found.map(({ sequence }) => sequence));
+      const isDeclared = (n: number) => unassigned.some((row) => (row.first ?? 0) <= n && n <= (row.last ?? 0));
+      const last = found.at(-1)?.sequence ?? 0;
+      for (let n = 1; n < last; n++) assert(sequences.has(n) || isDeclared(n), `${n} is neither there nor declared`);
+    });
+  });
+}
+
+it('holds nothing without a link, nor what a session on the disk or QoS 2 takes', async (scope) => {
+  const journal = await openJournal(scope, { saver: { holdMs: LONG_MS } });
+  const outcome = await new Promise((resolve, reject) => {
+    journal.append(
+      0,
+      {
+        subject: 'a',
+        reply: '',
+        headers: Buffer.alloc(0),
+        payload: Buffer.from('1'),
+        receivedAtMs: Date.now(),
+        origin: { kind: 'box', name: 't' },
+        qos: 2,
+      },
+      { accepted: (_token, _reached, sequence) => resolve(sequence), refused: (_token, error) => reject(error) },
+      0,
+      0,
+    );
+  });
+  assert.equal(outcome, 1);
+  assert.equal(journal.status().lanes[0]?.depth, 1);
+});
