@@ -56,6 +56,10 @@ PATH=$PWD/node_modules/.bin:$PATH npm ls --omit=dev --all --parseable 2>/dev/nul
   mkdir -p "$lib/$folder"
   cp -rL "$folder/." "$lib/$folder/"
 done
+# What no part of the box imports yet stays behind, too.
+for name in $(node -p 'Object.keys(JSON.parse(fs.readFileSync("package.json")).dependencies).join(" ")'); do
+  grep -rqE "['\"]$name(/[^'\"]*)?['\"]" dist || rm -rf "$lib/node_modules/$name"
+done
 # A compiler is an optional peer of the configuration's schema library; the box needs none.
 rm -rf "$lib"/node_modules/{@types,undici-types,typescript,@typescript}
 find "$lib/node_modules" \( -name test -o -name tests -o -name test.js -o -name benchmarks \) -prune -exec rm -rf {} +
@@ -72,12 +76,17 @@ exec /usr/lib/petiole/bin/node /usr/lib/petiole/dist/main.js "$@"
 WRAPPER
 chmod 755 "$root/usr/bin/petiole"
 install -m 644 systemd/petiole.service "$root/lib/systemd/system/petiole.service"
+install -m 644 systemd/petiole-backup.service systemd/petiole-backup.timer "$root/lib/systemd/system/"
+install -m 755 deploy/debian/backup.sh "$lib/backup.sh"
+mkdir -p "$root/usr/sbin"
+install -m 755 deploy/debian/factory-reset.sh "$root/usr/sbin/petiole-factory-reset"
 install -m 644 systemd/petiole.sysusers.conf "$root/usr/lib/sysusers.d/petiole.conf"
 install -m 644 systemd/petiole.tmpfiles.conf "$root/usr/lib/tmpfiles.d/petiole.conf"
 install -m 644 systemd/petiole.modules-load.conf "$root/usr/lib/modules-load.d/petiole.conf"
 install -m 644 systemd/70-petiole.rules "$root/lib/udev/rules.d/70-petiole.rules"
 sed 's#^  data: \./data#  data: /var/lib/petiole#' deploy/petiole.example.yaml > "$root/etc/petiole/petiole.yaml"
 chmod 640 "$root/etc/petiole/petiole.yaml"
+cp "$root/etc/petiole/petiole.yaml" "$lib/petiole.yaml"
 install -m 644 README.md "$root/usr/share/doc/petiole/README.md"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/petiole/changelog.gz"
 mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions"

@@ -9,6 +9,7 @@ export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['journal', async () => (await import('./journal.ts')).journal],
   ['firmware', async () => (await import('./firmware.ts')).firmware],
   ['user', async () => (await import('./user.ts')).user],
+  ['enroll', async () => (await import('./enroll.ts')).enroll],
   ['tail', async () => (await import('./tail.ts')).tail],
   ['pub', async () => (await import('./pub.ts')).pub],
   ['request', async () => (await import('./pub.ts')).request],

@@ -145,7 +145,8 @@ export function power(file = THROTTLED): Finding {
 
 /** The whole way to the hub, each step by itself: name, port, TLS, sign-in, then the stream of each lane. */
 export async function hub(config: Config, upstream: UpstreamConfig): Promise<Finding[]> {
-  const inboxPrefix = `_INBOX.doctor.${randomBytes(6).toString('hex')}`;
+  // Below the box's own name: its user may be allowed to hear no other inbox.
+  const inboxPrefix = `_INBOX.${config.gateway.name}.${randomBytes(6).toString('hex')}`;
   const name = `${config.gateway.name}-doctor`;
   let up: () => void = () => {};
   const over = new AbortController();

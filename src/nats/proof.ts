@@ -77,7 +77,10 @@ async function readFromDisk(path: string): Promise<Credentials> {
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'error';
     throw new GatewayError('credentials_invalid', `upstream.credentials: cannot read ${path} (${code})`, {
-      hint: 'Check the path, and that the account that runs Petiole may read the file.',
+      hint:
+        code === 'ENOENT'
+          ? 'Enrol the box (petiole enroll), or put the credentials file there: it is read again at every try.'
+          : 'Check that the account that runs Petiole may read the file.',
       cause,
     });
   }

@@ -30,6 +30,20 @@ test('the unit is what systemd takes, and its exposure is at most 2.0', (t) => {
   assert.notEqual(spawnSync('systemd-analyze', ['security', ...options, unit]).status, 0, 'a weaker unit is told');
 });
 
+test('the backup is what systemd takes, and may do little more than read', (t) => {
+  const folder = tempDir(t, 'units');
+  for (const kind of ['service', 'timer']) {
+    const text = readFileSync(join(UNITS, `petiole-backup.${kind}`), 'utf8');
+    writeFileSync(join(folder, `petiole-backup.${kind}`), text.replace('/usr/lib/petiole/backup.sh', '/usr/bin/true'));
+  }
+  const units = ['service', 'timer'].map((kind) => join(folder, `petiole-backup.${kind}`));
+  const verified = spawnSync('systemd-analyze', ['verify', ...units], { encoding: 'utf8' });
+  assert.deepEqual([verified.status, verified.stderr], [0, '']);
+  const options = ['--offline=true', '--no-pager', `--threshold=${EXPOSURE_MAX}`];
+  const judged = spawnSync('systemd-analyze', ['security', ...options, units[0] ?? ''], { encoding: 'utf8' });
+  assert.equal(judged.status, 0, judged.stdout);
+});
+
 test('users and folders are made as the unit needs them', (t) => {
   const root = tempDir(t, 'root');
   if (process.getuid?.() !== 0) return;

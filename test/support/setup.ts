@@ -24,6 +24,7 @@ const programs = {
   faketime: 'faketime',
   go: 'golang-go',
   'qemu-aarch64-static': 'qemu-user-static',
+  ss: 'iproute2',
 } as const;
 
 /** A file of a library → Debian package. */
