@@ -6,6 +6,8 @@
  * (its COBS and CRC are its own). Time is virtual: a byte takes as long as on a line of 115,200 baud. Every message is a
  * running number and bytes that follow from it. The gateway commits late, and forgets what is not committed when it falls;
  * the board keeps its context (KEEPS). `channel FRAMES SEED` ends when that many frames have gone over the line.
+ * `channel FRAMES SEED goodput`: 1e-5 of the bits are wrong, nothing falls, and every message has 200 bytes; how much of
+ * the line they have is written.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@ enum { BYTE_US = 87, WINDOW = 8, LINE_MAX = 4096 };
 static uint64_t random_state;
 static uint64_t now_us;
 static long frames, bad_frames, journaled, receipts, gateway_falls, board_falls, messages_heard, duplicates, renewed;
+
+static int is_goodput;
 
 static double drawn(void) {
   random_state ^= random_state >> 12;
@@ -33,7 +37,7 @@ static void fail(const char *what, long a, long b) {
 /* What the number of a message says of its bytes. */
 static uint16_t make(long number, uint8_t *to) {
   uint32_t mixed = (uint32_t)number * 2654435761u;
-  uint16_t length = (uint16_t)(4 + mixed % 180);
+  uint16_t length = (uint16_t)(is_goodput ? 200 : 4 + mixed % 180);
   uint16_t i;
   petiole_put_u32(to, (uint32_t)number);
   for (i = 4; i < length; i++) to[i] = (uint8_t)((mixed >> (i % 4 * 8)) * (i & 3u) + i / 7u);
@@ -82,7 +86,7 @@ static uint16_t write_up(void *user, const uint8_t *bytes, uint16_t length) {
   (void)user;
   if (up.free_at > now_us || up.count > 0) return 0;
   /* In pieces, as a driver takes them. */
-  if (length > 64) length = (uint16_t)(1 + drawn() * 64);
+  if (length > 64 && !is_goodput) length = (uint16_t)(1 + drawn() * 64);
   for (i = 0; i < length; i++) spoil(&up, bytes[i]);
   up.free_at = now_us + (uint64_t)length * BYTE_US;
   return length;
@@ -313,7 +317,7 @@ static void run_gateway(void) {
     tell_ack();
   }
   if (gateway.channel == 0 || !gateway.is_subscribed) return;
-  if (gateway.message_length == 0 && drawn() < 0.02) {
+  if (gateway.message_length == 0 && !is_goodput && drawn() < 0.02) {
     payload[0] = 0;
     payload[1] = 2;
     memcpy(payload + 2, ".m", 2);
@@ -340,6 +344,7 @@ int main(int count, char **words) {
   long wanted = count > 1 ? atol(words[1]) : 100000;
   uint8_t message[256];
   uint64_t falls_at = 0;
+  is_goodput = count > 3;
   random_state = (count > 2 ? strtoull(words[2], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull | 1;
   config.identity = "channel";
   config.features = PETIOLE_KEEPS;
@@ -356,7 +361,9 @@ int main(int count, char **words) {
   while (frames < wanted) {
     int i;
     /* Quiet times and bad ones: 1e-7 to 1e-3 of the bits. */
-    if (now_us >= falls_at) {
+    if (is_goodput) {
+      bit_errors = 1e-5;
+    } else if (now_us >= falls_at) {
       static const double errors[] = {1e-7, 1e-5, 1e-5, 1e-4, 1e-3};
       falls_at = now_us + (uint64_t)(drawn() * 20e6);
       bit_errors = errors[(int)(drawn() * 5)];
@@ -402,6 +409,10 @@ int main(int count, char **words) {
     }
   }
   if (journaled + (long)gateway.handed + petiole_waiting(&board) < next_message) fail("messages are missing", journaled, next_message);
+  if (is_goodput) {
+    printf("%.1f %% of the line\n", (double)journaled * 200 * BYTE_US * 100 / (double)now_us);
+    return 0;
+  }
   printf("%ld frames, %ld bad at the gateway, %u at the board; %ld messages, %ld journaled, %ld receipts, %ld came again; "
          "%ld messages heard; %ld falls of the gateway, %ld of the board, %ld renewed\n",
          frames, bad_frames, board.bad_frames, next_message, journaled, receipts, duplicates, messages_heard, gateway_falls,
