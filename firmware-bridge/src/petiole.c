@@ -18,8 +18,6 @@
 #define KEEP_ALIVE_S 10
 /* Three times this must be less than half of the time in which units go round. */
 #define KEEP_ALIVE_S_MAX 120
-/* What petiole_poll returns at most, so that nobody sleeps for ever on a wrong clock. */
-#define POLL_MAX (60 * SECOND)
 #define FRAME_MAX_LEAST 64
 #define VALUES_MAX 255
 #define BATCH_HEAD_BYTES 4
@@ -443,8 +441,7 @@ static uint8_t put_next(petiole *board) {
 }
 
 uint32_t petiole_poll(petiole *board) {
-  uint16_t wait = POLL_MAX;
-  uint16_t left;
+  uint16_t at = board->timer_at;
   look_at_clock(board);
 #if PETIOLE_WITH_FIRMWARE
   petiole_image_poll(board);
@@ -458,15 +455,12 @@ uint32_t petiole_poll(petiole *board) {
     if (!put_next(board)) break;
     end(board);
   }
-  left = (uint16_t)(board->timer_at - board->tick);
-  if (board->state == OPEN) {
-    left = (uint16_t)(board->sent_at + board->keep_alive * SECOND - board->tick);
-    if (board->ring.count > 0) wait = (uint16_t)(board->retry_at - board->tick);
-    if (wait > SECOND && board->ring.count > 0) wait = board->config->batch_ms == 0 ? SECOND : 1;
-    if (board->is_asleep) left = POLL_MAX;
-  }
-  if (left < wait) wait = left;
-  return wait == 0 ? 1 : wait * (uint32_t)UNIT_MS;
+  /* While frames wait for their receipt or a batch for company, there is always something to look at. */
+  if (board->ring.count > 0) return UNIT_MS;
+  if (board->is_asleep) return board->keep_alive * (uint32_t)1000;
+  if (board->state == OPEN) at = (uint16_t)(board->sent_at + board->keep_alive * SECOND);
+  at = (uint16_t)(at - board->tick);
+  return at == 0 || at > HELLO_MAX * 8 ? UNIT_MS : at * (uint32_t)UNIT_MS;
 }
 
 /* What is heard */

@@ -98,6 +98,10 @@ function serialProblems(port: SerialPortFacts): Problem[] {
     const message = `The device on ${port.node} speaks like that of the port ${port.swap}`;
     add('port_swapped', message, 'Two plugs were swapped: put them back, or name the ports by serial number or place');
   }
+  if (port.board !== null && !port.board.isThere) {
+    const message = `The board ${port.board.identity} is away: nothing comes from it`;
+    add('board_away', message, 'Check its power and its wiring; the port itself is open');
+  }
   for (const unit of port.units.filter(({ state }) => state === 'silent')) {
     const message = `The Modbus unit ${unit.unit} (${unit.name}) does not answer: ${unit.lastError}`;
     add('unit_silent', message, 'Check its power, address, wiring and baud rate');

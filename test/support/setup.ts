@@ -25,6 +25,10 @@ const programs = {
   go: 'golang-go',
   'qemu-aarch64-static': 'qemu-user-static',
   ss: 'iproute2',
+  clang: 'clang',
+  'avr-gcc': 'gcc-avr',
+  'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
+  'qemu-system-arm': 'qemu-system-arm',
 } as const;
 
 /** A file of a library → Debian package. */
@@ -35,6 +39,12 @@ const libraries = {
   '/usr/include/mosquitto.h': 'libmosquitto-dev',
   '/usr/lib/python3/dist-packages/paho/mqtt/client.py': 'python3-paho-mqtt',
   '/usr/include/modbus/modbus.h': 'libmodbus-dev',
+  '/usr/lib/avr/include/avr/io.h': 'avr-libc',
+  '/usr/lib/arm-none-eabi/newlib/thumb/v6-m/nofp/libc_nano.a': 'libnewlib-arm-none-eabi',
+  '/usr/include/simavr/sim_avr.h': 'libsimavr-dev',
+  '/usr/include/libelf.h': 'libelf-dev',
+  '/usr/share/arduino/hardware/arduino/avr/cores/arduino/Arduino.h': 'arduino-core-avr',
+  '/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a': 'libclang-rt-14-dev',
 } as const;
 
 const ATTEMPTS_MAX = 2;

@@ -48,6 +48,7 @@ export class BoardUpdater implements RelayBoard {
   #hash: Buffer = Buffer.alloc(0);
   #asked: { read: (state: BoardImageState) => void; fail(error: GatewayError): void } | null = null;
   #isGone = false;
+  #isConfirmed = false;
 
   constructor(board: BoardImage, parts: UpdaterParts) {
     this.target = board.target;
@@ -91,6 +92,12 @@ export class BoardUpdater implements RelayBoard {
   async confirm(hash: string): Promise<void> {
     this.#hash = Buffer.from(hash, 'hex');
     await this.#ask(writeConfirm(this.#hash), ANSWER_MS, ({ state }) => (state === 'idle' ? true : undefined));
+    this.#isConfirmed = true;
+  }
+
+  /** The image that was on trial when the board said HELLO is there for good. */
+  get isConfirmed(): boolean {
+    return this.#isConfirmed;
   }
 
   async abort(): Promise<void> {

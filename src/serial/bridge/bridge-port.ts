@@ -183,10 +183,11 @@ export class BridgePort {
     const board = this.#board;
     if (board === null) return null;
     const { identity, hardware, firmware, version, bootCount } = board.hello;
+    const isOnTrial = board.has(feature.trial) && this.#updater?.isConfirmed !== true;
     return {
       isThere: this.#isThere,
       sleepsUntilMs: this.#sleepsUntilMs,
-      ...{ identity, hardware, firmware, version, hash: board.hash, isOnTrial: board.has(feature.trial) },
+      ...{ identity, hardware, firmware, version, hash: board.hash, isOnTrial },
       check: this.#link.check ?? 'crc32c',
       frameBytesMax: this.#link.frameBytesMax,
       window: this.#window,

@@ -3,8 +3,13 @@ import { encodeCbor } from './codec/cbor.ts';
 import type { Entity as Description } from './codec/entities.ts';
 import type { EntityStatus } from './options.ts';
 
-/** A scale such as 0.1 has no exact form, and 3 × 0.1 is not 0.3; 3 ÷ 10 is. Where 1 ÷ scale is a whole number, we divide. */
-const DIVISOR_SLACK = 1e-9;
+/**
+ * A scale such as 0.1 has no exact form, and 3 × 0.1 is not 0.3; 3 ÷ 10 is. Where 1 ÷ scale is a whole number, to the
+ * precision of the single floats that boards have, we divide.
+ */
+const DIVISOR_SLACK = 1e-6;
+/** Digits that every single float tells apart. */
+const SINGLE_DIGITS = 7;
 
 /** One value that a board measures or holds, and how it looks on its subject. */
 export class BoardEntity {
@@ -67,7 +72,7 @@ export class BoardEntity {
       const { scale } = this.description;
       const real = this.#divisor === 1 ? value : this.#divisor > 0 ? value / this.#divisor : value * scale;
       // JSON has no word for what a sensor gives that is broken.
-      return Number.isFinite(real) ? `${real}` : 'null';
+      return Number.isFinite(real) ? `${shortest(real)}` : 'null';
     }
     if (typeof value === 'bigint') return `${Number(value) * this.description.scale}`;
     if (typeof value === 'boolean' || value === null) return String(value);
@@ -79,4 +84,11 @@ export class BoardEntity {
   answer(value: CborValue): string {
     return `{"value":${this.#json(value)}${this.#tail}}`;
   }
+}
+
+/** Of a single float the number that its writer meant: 0.1 and not 0.10000000149011612. */
+function shortest(value: number): number {
+  if (Number.isInteger(value) || Math.fround(value) !== value) return value;
+  const short = Number(value.toPrecision(SINGLE_DIGITS));
+  return Math.fround(short) === value ? short : value;
 }

@@ -6,8 +6,8 @@ import { once, type Service } from '../../../core/service.ts';
 import { type FirmwareActions, FirmwareControl } from './control.ts';
 import { HubImages, type ImageHub } from './hub-images.ts';
 import { type Manifest, refused } from './image.ts';
-import { ImageCache } from './image-cache.ts';
-import { type FirmwareOptions, type FirmwareStatus, openStates, type Transfer, transferStates } from './options.ts';
+import { ImageCache, type ImageName, imageKey } from './image-cache.ts';
+import { type FirmwareOptions, type FirmwareStatus, type Transfer, transferStates } from './options.ts';
 import { Relay, type RelayBoard } from './relay.ts';
 import { compareVersions } from './version.ts';
 import { Windows } from './windows.ts';
@@ -159,7 +159,7 @@ export class Firmware implements Service, FirmwareActions {
     const stored = transferOf(mark(`firmware ${port}`));
     const parts = {
       keep: (transfer: Transfer) => setMark(`firmware ${port}`, JSON.stringify(transfer)),
-      image: (hash: string) => this.#cache.read(hash),
+      image: (name: ImageName) => this.#cache.read(name),
       inWindow: () => this.#windows.isOpen(new Date()),
       changed: (transfer: Transfer) => this.#announce(port, transfer),
     };
@@ -167,17 +167,22 @@ export class Firmware implements Service, FirmwareActions {
   }
 
   async #keep(file: Buffer): Promise<Manifest> {
-    return this.#cache.put(file, (hash) => [...this.#relays.values()].some(({ usedImage }) => usedImage === hash));
+    const isUsed = (key: string): boolean =>
+      [...this.#relays.values()].some(
+        ({ isOpen, transfer }) => isOpen && transfer !== null && imageKey(transfer) === key,
+      );
+    return this.#cache.put(file, isUsed);
   }
 
-  /** The newest image that is for this board and above what it has; not one that it had and that came to nothing. */
+  /** The newest image that is for this board and above what it has, and above the last one that was offered to it. */
   async #offerNewest(port: string, board: RelayBoard): Promise<void> {
     const relay = this.#relayOf(port);
     const { transfer } = relay;
-    if (transfer !== null && openStates.has(transfer.state)) return;
+    if (relay.isOpen) return;
     const newest = this.#cache.manifests
-      .filter(({ target, version, sha256 }) => {
-        return target === board.target && compareVersions(version, board.version) > 0 && sha256 !== transfer?.sha256;
+      .filter(({ target, version }) => {
+        const isNew = transfer === null || compareVersions(version, transfer.version) > 0;
+        return target === board.target && isNew && compareVersions(version, board.version) > 0;
       })
       .sort((a, b) => compareVersions(b.version, a.version))[0];
     if (newest !== undefined) await this.#quietly(newest.target, () => relay.offer(board, newest, 'the cache'));

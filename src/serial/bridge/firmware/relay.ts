@@ -2,6 +2,7 @@ import { describeError, GatewayError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 import type { Manifest, SignedImage } from './image.ts';
 import { refused } from './image.ts';
+import type { ImageName } from './image-cache.ts';
 import { type FirmwareOptions, openStates, type Transfer, type TransferState } from './options.ts';
 import { compareVersions } from './version.ts';
 
@@ -36,7 +37,7 @@ export interface RelayBoard extends BoardImage {
 export interface RelayParts {
   /** Keeps the state for the next run. */
   keep(transfer: Transfer): Promise<void>;
-  image(hash: string): Promise<SignedImage | null>;
+  image(name: ImageName): Promise<SignedImage | null>;
   /** Whether images may be sent in this minute. */
   inWindow(): boolean;
   /** The state is another. */
@@ -45,6 +46,8 @@ export interface RelayParts {
 
 /** Progress is kept as often as this; the board knows best, so after a fall nothing is lost but the figure. */
 const KEEP_MS = 5_000;
+/** A board whose trial is over resets, and says with its HELLO that it went back. */
+const TRIAL_GRACE_MS = 30_000;
 /** Boots that were ordered and led to the old image before it counts as reverted: a reset by the power may come between. */
 const BOOTS_MAX = 3;
 /** After an error of the line or the board, and how often in a row, without a byte in between. */
@@ -73,19 +76,15 @@ export class Relay {
     this.#log = log;
     this.#transfer = stored;
     // What happens to a trial while the box is away it does not see: the time begins anew.
-    this.#trialUntilMs = performance.now() + options.confirmTimeoutMs;
+    this.#trialUntilMs = performance.now() + options.confirmTimeoutMs + TRIAL_GRACE_MS;
   }
 
   get transfer(): Transfer | null {
     return this.#transfer;
   }
 
-  /** The image that must stay in the cache; '' for none. */
-  get usedImage(): string {
-    return this.#isOpen ? (this.#transfer?.sha256 ?? '') : '';
-  }
-
-  get #isOpen(): boolean {
+  /** Whether something may still happen. */
+  get isOpen(): boolean {
     return this.#transfer !== null && openStates.has(this.#transfer.state);
   }
 
@@ -117,7 +116,7 @@ export class Relay {
   async offer(board: BoardImage, manifest: Manifest, by: string): Promise<void> {
     this.check(board, manifest);
     const { state, sha256 } = this.#transfer ?? {};
-    if (this.#isOpen && sha256 === manifest.sha256) return;
+    if (this.isOpen && sha256 === manifest.sha256 && this.#transfer?.target === manifest.target) return;
     if (state === 'transferring' || state === 'verifying' || state === 'trial') {
       throw refused(`another image is ${state} on ${this.#port}`, 'cancel it first, or wait for its end');
     }
@@ -141,7 +140,7 @@ export class Relay {
   }
 
   async cancel(by: string): Promise<void> {
-    if (!this.#isOpen) throw refused(`nothing is under way on ${this.#port}`, 'petiole firmware list shows what is');
+    if (!this.isOpen) throw refused(`nothing is under way on ${this.#port}`, 'petiole firmware list shows what is');
     const state = this.#transfer?.state;
     if (state === 'trial') throw refused('the board tries the image already', 'wait until it has decided');
     await this.#change('cancelled', { reason: `by ${by}` });
@@ -152,7 +151,7 @@ export class Relay {
   up(board: RelayBoard): void {
     this.#board = board;
     this.#retryAtMs = 0;
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     const { state, sha256 } = this.#transfer as Transfer;
     const isNew = board.hash !== '' && sha256.startsWith(board.hash);
     if (isNew) {
@@ -174,7 +173,7 @@ export class Relay {
     const nowMs = performance.now();
     const state = this.#transfer?.state;
     if (state === 'trial' && nowMs > this.#trialUntilMs) {
-      this.#settle('failed', 'the board did not come back with the new image in time');
+      this.#settle('failed', 'the board did not come back, with the new image or the old one');
     }
     const isDue = state === 'approved' || state === 'waiting' || state === 'transferring' || state === 'verifying';
     if (!isDue || this.#work !== null || nowMs < this.#retryAtMs) return;
@@ -204,8 +203,7 @@ export class Relay {
   }
 
   async #send(board: RelayBoard): Promise<void> {
-    const { sha256 } = this.#transfer as Transfer;
-    const signed = await this.#parts.image(sha256);
+    const signed = await this.#parts.image(this.#transfer as Transfer);
     if (signed === null) throw refused('it is not in the cache any more', 'offer it again');
     this.check(board, signed.manifest);
     const { image } = signed;
@@ -229,7 +227,7 @@ export class Relay {
     this.#boots++;
     await board.boot(this.#options.confirmTimeoutMs);
     if (this.#transfer?.state !== 'verifying') return;
-    this.#trialUntilMs = performance.now() + this.#options.confirmTimeoutMs;
+    this.#trialUntilMs = performance.now() + this.#options.confirmTimeoutMs + TRIAL_GRACE_MS;
     await this.#change('trial', {});
   }
 
@@ -251,7 +249,7 @@ export class Relay {
 
   async #failed(error: GatewayError): Promise<void> {
     // Cancelled, settled by a HELLO, or to be gone on with when the board is there again.
-    if (!this.#isOpen || this.#board === null) return;
+    if (!this.isOpen || this.#board === null) return;
     this.#retries++;
     if (!error.retriable || this.#retries > RETRIES_MAX) {
       this.#settle('failed', error.message);
