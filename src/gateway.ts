@@ -19,6 +19,7 @@ import type { ApiParts } from './ops/api-parts.ts';
 import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
 import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
+import { Monitor, type OwnFigures } from './ops/monitor.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
@@ -61,6 +62,7 @@ export class Gateway implements Service {
   readonly #drain: DrainControl;
   readonly #wear: Wear;
   readonly #time: TimeKeeper;
+  readonly #monitor: Monitor;
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
@@ -127,6 +129,15 @@ export class Gateway implements Service {
       () => this.#uplink.forwarder,
       () => this.#journal.laneNames,
     );
+    this.#monitor = new Monitor({
+      folder: config.gateway.data,
+      figures: () => this.#figures(),
+      mark: (name) => this.#journal.mark(name),
+      setMark: (name, value) => this.#journal.setMark(name, value),
+      keepHistory: (points, pointsMax) => this.#journal.keepHistory(points, pointsMax),
+      history: (span) => this.#journal.history(span),
+      log: log.child({ part: 'health' }),
+    });
     this.#status = config.status
       ? new StatusServer({
           ...config.status,
@@ -155,6 +166,7 @@ export class Gateway implements Service {
       gateway: this.#config.gateway.name,
       version,
       logs,
+      monitor: this.#monitor,
       bus: {
         watch: (tap) => router.watch(tap),
         publish: (message, receipt) => router.publish(message, receipt),
@@ -174,6 +186,22 @@ export class Gateway implements Service {
         nats: (clientId) => this.#nats?.kick(clientId) ?? false,
       },
       sniff: (port, taken) => this.#serial?.sniff(port, taken) ?? null,
+    };
+  }
+
+  /** For the plots. */
+  #figures(): OwnFigures {
+    const { lanes, commits, commitP99Ms } = this.#journal.status();
+    const nowMs = performance.now();
+    const rates = lanes.map(({ name }) => this.#rates.of(name, nowMs));
+    const link = this.#uplink.link?.status();
+    return {
+      depth: lanes.reduce((sum, lane) => sum + lane.depth, 0),
+      rateInPerS: rates.reduce((sum, rate) => sum + rate.rateInPerS, 0),
+      rateOutPerS: rates.reduce((sum, rate) => sum + rate.rateOutPerS, 0),
+      fsyncP99Ms: commits > 0 ? commitP99Ms : null,
+      rttMs: link?.rttMs ?? null,
+      linkUp: link === undefined ? null : Number(link.state === 'up'),
     };
   }
 
@@ -211,6 +239,7 @@ export class Gateway implements Service {
       await this.#firmware?.start();
       await this.#serial?.start();
       await this.#announcer.start();
+      await this.#monitor.start();
       await this.#status?.start();
       this.#sampling = setInterval(() => {
         this.#rates.sample(this.#journal.status().lanes, performance.now());
@@ -228,6 +257,7 @@ export class Gateway implements Service {
     this.#time.stop();
     await this.#manager.stop();
     await this.#status?.stop();
+    await this.#monitor.stop();
     await this.#announcer.stop();
     await this.#serial?.stop();
     await this.#firmware?.stop();

@@ -1,6 +1,7 @@
 import type { LogRing } from '../core/log-ring.ts';
 import type { Message } from '../core/message.ts';
 import type { Receipt, Subscription } from '../core/router.ts';
+import type { Monitor } from './monitor.ts';
 
 /** What the API needs of the parts of the box; the gateway hands in objects that fit. */
 
@@ -50,4 +51,5 @@ export interface ApiParts {
   readonly kicks?: Kicks;
   readonly sniff?: Sniff;
   readonly logs?: LogRing;
+  readonly monitor?: Monitor;
 }

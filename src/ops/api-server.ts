@@ -1,15 +1,16 @@
 import { networkInterfaces } from 'node:os';
 import type { Log } from '../core/log.ts';
 import type { Access } from './access.ts';
-import { type EventName, endpoints, type Role } from './api.ts';
+import { type EventName, endpoints, historySpans, type Role } from './api.ts';
 import type { ApiParts } from './api-parts.ts';
 import { Devices } from './devices.ts';
 import type { DrainControl } from './drain-control.ts';
-import { ApiFault, answer, answerJson, type Exchange, JSON_TYPE } from './exchange.ts';
+import { ApiFault, answer, answerJson, choiceIn, type Exchange, JSON_TYPE } from './exchange.ts';
 import { JournalOrders } from './journal-orders.ts';
 import { logHandlers, shownLine } from './log-lines.ts';
 import type { Look } from './look.ts';
 import { MessageOrders } from './message-orders.ts';
+import type { Monitor } from './monitor.ts';
 import { SerialOrders } from './serial-orders.ts';
 import { SignIn } from './sign-in.ts';
 import { Tails } from './tails.ts';
@@ -75,6 +76,7 @@ export class Api {
   /** Ends every stream. */
   close(): void {
     this.#context.logs?.hear(null);
+    this.#context.monitor?.hear(null);
     this.#viewers.close();
     for (const stream of this.#streams) stream.close();
   }
@@ -98,7 +100,7 @@ export class Api {
 
   #handlers(): Record<string, Handler> {
     const context = this.#context;
-    const { look, access, cookie, isSecure, address, gateway = '', version = '', bus, logs } = context;
+    const { look, access, cookie, isSecure, address, gateway = '', version = '', bus, logs, monitor } = context;
     const signIn = new SignIn({ access, cookie, isSecure, address, gateway, version, interfaces: networkInterfaces });
     const taps = bus ? new Taps(bus) : null;
     const devices = new Devices(look, taps, context.kicks ?? null);
@@ -106,6 +108,7 @@ export class Api {
     const tails = taps && new Tails(taps);
     this.#streams.push(devices, serial, ...(tails ? [tails] : []));
     logs?.hear((line) => this.#viewers.send('log', () => JSON.stringify(shownLine(line))));
+    monitor?.hear((sample) => this.#viewers.send('health', () => JSON.stringify(sample)));
     return {
       ...signIn.handlers,
       ...devices.handlers,
@@ -113,6 +116,7 @@ export class Api {
       ...tails?.handlers,
       ...(bus && new MessageOrders(bus).handlers),
       ...(logs && logHandlers(logs)),
+      ...(monitor && monitorHandlers(monitor)),
       ...new JournalOrders(look, context.drain, context.records ?? null).handlers,
       'GET /api/status': ({ response }) => answer(response, 200, JSON_TYPE, look.json(performance.now())),
       'GET /api/events': (exchange) => this.#watch(exchange),
@@ -132,6 +136,8 @@ export class Api {
     const events = eventsOf(url.searchParams.get('topics') ?? 'status,health');
     const first = new Map<EventName, string>();
     if (events.has('status')) first.set('status', this.#view());
+    const sample = this.#context.monitor?.latest ?? null;
+    if (events.has('health') && sample !== null) first.set('health', JSON.stringify(sample));
     this.#viewers.add(response, events, first);
   }
 
@@ -147,6 +153,14 @@ export class Api {
       return null;
     }
   }
+}
+
+function monitorHandlers(monitor: Monitor): Record<string, Handler> {
+  return {
+    'GET /api/health': async ({ response }) => answerJson(response, await monitor.sample()),
+    'GET /api/history': async ({ response, url }) =>
+      answerJson(response, await monitor.history.read(choiceIn(url, 'span', historySpans, 'hour'))),
+  };
 }
 
 const TOPICS: Readonly<Record<string, EventName>> = { status: 'status', health: 'health', logs: 'log' };

@@ -10,6 +10,7 @@ import { LaneMatch, type LaneRule } from './lane-match.ts';
 import { LATE_SUFFIX, LateParts } from './late-parts.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type {
+  HistoryPoint,
   LaneSettings,
   LaneState,
   Loss,
@@ -186,6 +187,16 @@ export class Journal implements Service {
     if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
   }
 
+  /** Keeps points of the plots, the newest of each span; lost where the store can't take them. */
+  keepHistory(points: readonly HistoryPoint[], pointsMax: readonly number[]): void {
+    this.#writer.post({ kind: 'keep-history', points, pointsMax });
+  }
+
+  /** What was kept of a span, oldest first. */
+  async history(span: number): Promise<HistoryPoint[]> {
+    return (await this.#writer.ask('points', { kind: 'history', span })).points;
+  }
+
   #unavailable({ lanes, store, failure }: Unavailable): void {
     this.#store = store;
     this.#lanes = lanes;
@@ -319,6 +330,7 @@ export class Journal implements Service {
       case 'blobs':
       case 'deliveries':
       case 'marked':
+      case 'points':
       case 'rewound':
       case 'unavailable':
       case 'failed':

@@ -139,6 +139,17 @@ const migrations: readonly Migration[] = [
   WITHOUT ROWID;
   `,
   },
+  {
+    sql: `
+  -- What the box was like, for the plots of the status page; span 0 is the hour, 1 the day, 2 the week. data is JSON of ops.
+  CREATE TABLE history (
+    span INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (span, at_ms)
+  ) WITHOUT ROWID;
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

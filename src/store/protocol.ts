@@ -155,6 +155,9 @@ export type Request =
   | { kind: 'mark'; id: number; name: string; value: string }
   /** Messages that never came, for the ledger; with a number once, with its note. Alone in its transaction. */
   | { kind: 'lost'; id: number; where: string; count: number; detail: string; source: string; number: number | null }
+  /** Points of the plots; of each span only the newest `pointsMax` stay. */
+  | { kind: 'keep-history'; points: readonly HistoryPoint[]; pointsMax: readonly number[] }
+  | { kind: 'history'; id: number; span: number }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
   | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
   /** Whether the wall clock is right: nothing expires while it is not. */
@@ -211,6 +214,13 @@ export interface ReadBlob {
   bytes: Buffer;
 }
 
+/** `data` is of whoever keeps it; `span` counts from 0. */
+export interface HistoryPoint {
+  readonly span: number;
+  readonly atMs: number;
+  readonly data: string;
+}
+
 export type Reply =
   /** Retained messages of the store, in pieces, all before `ready`. */
   | { kind: 'retained'; chunk: Uint8Array }
@@ -250,6 +260,8 @@ export type Reply =
   | ({ kind: 'deliveries'; id: number } & Page)
   /** Up to `end` the lane has nothing but these blobs. */
   | { kind: 'blobs'; id: number; blobs: ReadBlob[]; end: number }
+  /** Oldest first; none where the store failed. */
+  | { kind: 'points'; id: number; points: HistoryPoint[] }
   | { kind: 'state'; lanes: LaneState[]; store: StoreState }
   /** Where the lane stands now; null: nothing of it is kept, or the store failed. */
   | { kind: 'rewound'; id: number; watermark: Watermark | null };

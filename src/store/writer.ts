@@ -4,10 +4,12 @@ import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
 import { isForbidden } from './files.ts';
 import { CLOCK_FLOOR_MS, failureOf, HeldStore, SWEEP_MS } from './held-store.ts';
+import { keepHistory, readHistory } from './history-table.ts';
 import type { Lanes } from './lanes.ts';
 import { setMark } from './marks.ts';
 import type {
   BatchResult,
+  HistoryPoint,
   ReadBlob,
   Reply,
   Request,
@@ -140,6 +142,20 @@ class Writer {
     post({ kind: 'marked', id, failure });
   }
 
+  /** On a full disk it is left out: plots are worth less than the room that they take. */
+  keepHistory(points: readonly HistoryPoint[], pointsMax: readonly number[]): void {
+    if (this.#store.state()?.reserveReached) return;
+    this.#store.quietly('cannot keep the history', ({ db }) => keepHistory(db, points, pointsMax));
+  }
+
+  readHistory(id: number, span: number): void {
+    let points: HistoryPoint[] = [];
+    this.#store.quietly('cannot read the history', ({ db }) => {
+      points = readHistory(db, span);
+    });
+    post({ kind: 'points', id, points });
+  }
+
   readSession(id: number, session: number, after: number): void {
     try {
       post({ kind: 'deliveries', id, ...this.#store.transaction(({ sessions }) => sessions.read(session, after)) });
@@ -252,6 +268,12 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'lost':
       writer.lost(request);
+      return;
+    case 'keep-history':
+      writer.keepHistory(request.points, request.pointsMax);
+      return;
+    case 'history':
+      writer.readHistory(request.id, request.span);
       return;
     case 'session':
       writer.readSession(request.id, request.session, request.after);
