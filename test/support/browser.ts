@@ -27,7 +27,7 @@ const ARGUMENTS = [
 const PICTURES = process.env.PETIOLE_TEST_PICTURES;
 
 /** Slow machines get their time: what is awaited here is always a condition. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGUMENTS });

@@ -8,7 +8,7 @@ import { frame } from './feed.ts';
 import { useObserved } from './observed.ts';
 import { Button, Complaint, Field, Panel, Scroll, useAction } from './parts.tsx';
 
-const trialTimes = [30, 60, 120, 300, 600] as const;
+const trialTimes = [10, 30, 60, 120, 300, 600] as const;
 
 /** An edited copy of the file: checked, shown against what is there, and applied on trial. */
 export function Editor({ config, onApplied }: { config: ConfigState; onApplied: () => void }): JSX.Element {
