@@ -1,8 +1,9 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { Device, DevicePage, SerialState } from '../api.ts';
+import type { SerialState } from '../api.ts';
 import type { SerialPortFacts, SerialPortState } from '../snapshot.ts';
 import { ago, bytes, count, counted, printable, sentences, span } from '../words.ts';
+import { Board } from './board.tsx';
 import { get, poll, session } from './box.ts';
 import { frame } from './feed.ts';
 import { Icon } from './icons.tsx';
@@ -25,15 +26,10 @@ const STATES: Record<SerialPortState, { text: string; tone: Tone }> = {
 export function Serial(): JSX.Element {
   const status = useObserved(frame);
   const [ports, setPorts] = useState<SerialPortFacts[] | null>(null);
-  const [boards, setBoards] = useState<readonly Device[]>([]);
   useEffect(
     () =>
       poll(async (signal) => {
         setPorts((await get<SerialState>('/api/serial', {}, signal)).ports);
-        const pages = await Promise.all(
-          ['board', 'entity'].map((kind) => get<DevicePage>('/api/devices', { kind, limit: 1000 }, signal)),
-        );
-        setBoards(pages.flatMap(({ devices }) => devices));
       }, REFRESH_MS),
     [],
   );
@@ -53,7 +49,6 @@ export function Serial(): JSX.Element {
       {all.map((port) => (
         <Port key={port.name} port={port} nowMs={nowMs} />
       ))}
-      {boards.length > 0 && <Boards boards={boards} nowMs={nowMs} />}
     </>
   );
 }
@@ -114,6 +109,7 @@ function Port({ port, nowMs }: { port: SerialPortFacts; nowMs: number }): JSX.El
       {port.refusedSettings !== '' && (
         <p class="hint spaced">Not taken by the driver: {printable(port.refusedSettings)}</p>
       )}
+      {port.board !== null && <Board port={port.name} board={port.board} nowMs={nowMs} />}
       {port.units.length > 0 && <Units port={port} nowMs={nowMs} />}
       <div class="buttons spaced">
         <Button pressed={shown === 'recorder'} onClick={toggle('recorder')}>
@@ -179,38 +175,5 @@ function Units({ port, nowMs }: { port: SerialPortFacts; nowMs: number }): JSX.E
         </tbody>
       </table>
     </Scroll>
-  );
-}
-
-function Boards({ boards, nowMs }: { boards: readonly Device[]; nowMs: number }): JSX.Element {
-  return (
-    <Panel title="Bridge boards">
-      <Scroll label="Bridge boards and their entities">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">On</th>
-              <th scope="col">Last seen</th>
-              <th scope="col">Last value</th>
-              <th scope="col" class="number">
-                Errors
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {boards.map((board) => (
-              <tr key={board.id}>
-                <th scope="row">{printable(board.name || board.id)}</th>
-                <td>{printable(board.parent)}</td>
-                <td class="nowrap">{ago(board.lastSeenMs, nowMs)}</td>
-                <td class="mono">{board.lastValue === null ? '–' : printable(board.lastValue.payload.data)}</td>
-                <td class="number">{count(board.errors)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </Panel>
   );
 }
