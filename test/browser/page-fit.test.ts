@@ -44,7 +44,12 @@ for (const [size, width, height, colorScheme, looked] of [
 ] as const) {
   test(`fits a ${size}, ${colorScheme}`, async (t) => {
     const hash = `sign-in=${operatorSecret(box.dataDir)}`;
-    const page = await openPage(t, browser, box.statusUrl, { viewport: { width, height }, colorScheme, hash, expected: /api.config/ });
+    const page = await openPage(t, browser, box.statusUrl, {
+      viewport: { width, height },
+      colorScheme,
+      hash,
+      expected: /api.config/,
+    });
     await page.locator('.sentence').waitFor();
     // What the address carried is out of it.
     assert.equal(new URL(page.url()).hash, '');

@@ -38,7 +38,9 @@ test('a Pi: temperature, throttling, eMMC registers, addresses; and a machine wi
     softTemperatureLimit: { now: false, since: false },
   });
   assert.deepEqual(sample.emmc, [{ name: 'mmcblk0', lifeTimeA: 3, lifeTimeB: 11, preEol: 2 }]);
-  assert.deepEqual(sample.interfaces, [{ name: 'plant9', addresses: [], isUp: true, receivedBytes: 123, sentBytes: 45 }]);
+  assert.deepEqual(sample.interfaces, [
+    { name: 'plant9', addresses: [], isUp: true, receivedBytes: 123, sentBytes: 45 },
+  ]);
   assert.ok(sample.memoryBytes > sample.memoryAvailableBytes && sample.diskBytes > sample.diskFreeBytes);
   assert.ok(sample.cores > 0 && sample.rssBytes > 0 && (sample.cpuShare ?? 2) <= 1);
   const bare = await new Host(sys, { sys: join(sys, 'nothing'), proc: join(sys, 'nothing') }).sample(lifetime);
