@@ -21,6 +21,8 @@ import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
 import { Monitor, type OwnFigures } from './ops/monitor.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
+import type { Settings } from './ops/settings.ts';
+import { settingsRequests } from './ops/settings-requests.ts';
 import type { Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
@@ -51,6 +53,8 @@ export const version: string = JSON.parse(readFileSync(new URL('../package.json'
 export class Gateway implements Service {
   readonly #config: Config;
   readonly #log: Log;
+  /** Null: the configuration can't be changed while it runs. */
+  readonly #settings: Settings | null;
   readonly #router = new Router();
   readonly #journal: Journal;
   /** Null: there are no users. */
@@ -73,8 +77,9 @@ export class Gateway implements Service {
   #sampling: NodeJS.Timeout | undefined;
 
   /** `logs`: the newest lines of the log, for the status page. */
-  constructor(config: Config, log: Log, logs: LogRing = new LogRing()) {
+  constructor(config: Config, log: Log, logs: LogRing = new LogRing(), settings: Settings | null = null) {
     this.#config = config;
+    this.#settings = settings;
     this.#log = log;
     const lanes = journalLanes(config);
     this.#rules = lanes.map(({ name, subjects, full, bytesMax }) => {
@@ -168,6 +173,7 @@ export class Gateway implements Service {
       version,
       logs,
       monitor: this.#monitor,
+      ...(this.#settings && { settings: this.#settings }),
       bus: {
         watch: (tap) => router.watch(tap),
         publish: (message, receipt) => router.publish(message, receipt),
@@ -232,6 +238,10 @@ export class Gateway implements Service {
       this.#router.connect(this.#uplink.keptForHub(), this.#uplink.upstream(), this.#journal.sessions);
       const answer = (message: Message) => this.#router.publish(message);
       this.#router.subscribe(this.#drain.subscription(this.#config.gateway.name, answer));
+      if (this.#settings !== null) {
+        const hasUsers = this.#config.users.length > 0;
+        this.#router.subscribe(settingsRequests(this.#settings, this.#config.gateway.name, hasUsers, answer));
+      }
       await this.#uplink.start();
       await this.#mqtt.start();
       await this.#makeNats();

@@ -4,7 +4,8 @@ import { describeProblems } from '../config/problems.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createLog, type Log } from '../core/log.ts';
 import { LogRing } from '../core/log-ring.ts';
-import { Gateway, version } from '../gateway.ts';
+import { version } from '../gateway.ts';
+import { BoxRunner } from './box-runner.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
 import { settleDown } from './small-memory.ts';
 
@@ -13,7 +14,7 @@ const usage = `Usage: petiole run [--config FILE]
 Runs the box until it gets SIGTERM or SIGINT. Without --config: ./petiole.yaml, else /etc/petiole/petiole.yaml, else
 safe defaults: MQTT on 127.0.0.1:1883, NATS on 127.0.0.1:4222 where that is free, the status page on
 http://127.0.0.1:8080, data in ./data, no upstream.
-PETIOLE_ variables override the file (see deploy/petiole.example.yaml).
+PETIOLE_ variables override the file (see deploy/petiole.example.yaml). SIGHUP reads the file anew.
 
 Exit codes: 0 stopped as asked, 1 cannot start, 70 a mistake in Petiole, 78 the configuration is wrong.
 
@@ -53,24 +54,26 @@ export const run: Command = {
       process.exit(EXIT_SOFTWARE);
     });
     log.info({ part: 'main', version, file: loaded.file, gateway: config.gateway.name }, 'starting');
-    return serve(new Gateway(config, log, ring), log.child({ part: 'main' }));
+    return serve(new BoxRunner(loaded, log, ring), log.child({ part: 'main' }));
   },
 };
 
-async function serve(gateway: Gateway, log: Log): Promise<number> {
+async function serve(box: BoxRunner, log: Log): Promise<number> {
   const signal = new Promise<NodeJS.Signals>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
   try {
-    await gateway.start();
+    await box.start();
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     log.fatal({ code: error.code, hint: error.hint }, error.message);
     return 1;
   }
   settleDown();
-  log.info({ listeners: gateway.listeners }, 'ready');
-  const secret = gateway.newSecret;
+  const reload = () => void box.reload();
+  process.on('SIGHUP', reload);
+  log.info({ listeners: box.gateway.listeners }, 'ready');
+  const secret = box.gateway.newSecret;
   // For who has just started it by hand; never into a log.
   if (secret !== null && process.stderr.isTTY) process.stderr.write(`Sign in to the status page with ${secret}\n`);
   log.info({ signal: await signal }, 'stopping');
@@ -78,7 +81,8 @@ async function serve(gateway: Gateway, log: Log): Promise<number> {
     log.error('not stopped in time; what was acknowledged is on disk');
     process.exit(1);
   }, STOP_MS);
-  await gateway.stop();
+  process.off('SIGHUP', reload);
+  await box.stop();
   clearTimeout(late);
   log.info('stopped');
   return 0;

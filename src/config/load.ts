@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly file: string | null;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
+  /** Instead of what stands in the file, as a copy of it that is on trial. */
+  readonly text?: string;
 }
 
 /** `file` is the absolute path of the file that was taken, null where there was none. */
@@ -32,8 +34,8 @@ export type Loaded =
  * The file, overridden by the PETIOLE_ variables, with every problem at once. Never throws. Relative paths in the file
  * (and in variables) start at the file's folder; without a file, at `cwd`.
  */
-export function loadConfig({ file, env, cwd }: LoadOptions): Loaded {
-  const source = openSource(file, cwd);
+export function loadConfig({ file, env, cwd, text }: LoadOptions): Loaded {
+  const source = openSource(file, cwd, text);
   const yaml = readYaml(source.text ?? '');
   const { overrides, problems: variableProblems } = readEnvironment(env);
   const problems: Problem[] = [...variableProblems];
@@ -106,7 +108,23 @@ interface Source {
   readonly hint: string;
 }
 
-function openSource(file: string | null, cwd: string): Source {
+/** What the file and the variables say, before anything is checked: for those who explain it. */
+export function readTree({ file, env, cwd, text }: LoadOptions) {
+  const source = openSource(file, cwd, text);
+  const yaml = readYaml(source.text ?? '');
+  const { overrides } = readEnvironment(env);
+  const tree = expandShorthand(override(expandShorthand(yaml.value ?? {}), overrides));
+  return { file: source.file, text: source.text ?? '', tree, overrides, place: (path: Path) => yaml.place(path) };
+}
+
+function openSource(file: string | null, cwd: string, text?: string): Source {
+  if (text !== undefined) {
+    if (Buffer.byteLength(text) <= YAML_BYTES_MAX) {
+      return { file: file === null ? null : resolve(cwd, file), text, failure: null, hint: '' };
+    }
+    const failure = `the configuration is longer than ${YAML_BYTES_MAX / 1024} KiB`;
+    return { file, text: null, failure, hint: 'shorten it' };
+  }
   const candidates = file === null ? [resolve(cwd, LOCAL_FILE), SYSTEM_FILE] : [resolve(cwd, file)];
   for (const candidate of candidates) {
     const read = readText(candidate, YAML_BYTES_MAX);

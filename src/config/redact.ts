@@ -1,7 +1,7 @@
+import { REDACTED } from './edited-copy.ts';
 import { isSecret, type Outline, unwrap } from './outline.ts';
 import { type Config, fileSchema } from './schema.ts';
 
-const REDACTED = '[redacted]';
 const secretKeys = new Set(findSecrets(fileSchema));
 
 /** A copy of the configuration for the status page and the log: secrets that are set show as `[redacted]`. */

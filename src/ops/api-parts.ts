@@ -2,6 +2,7 @@ import type { LogRing } from '../core/log-ring.ts';
 import type { Message } from '../core/message.ts';
 import type { Receipt, Subscription } from '../core/router.ts';
 import type { Monitor } from './monitor.ts';
+import type { Settings } from './settings.ts';
 
 /** What the API needs of the parts of the box; the gateway hands in objects that fit. */
 
@@ -52,4 +53,5 @@ export interface ApiParts {
   readonly sniff?: Sniff;
   readonly logs?: LogRing;
   readonly monitor?: Monitor;
+  readonly settings?: Settings;
 }

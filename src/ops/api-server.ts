@@ -12,7 +12,9 @@ import type { Look } from './look.ts';
 import { MessageOrders } from './message-orders.ts';
 import type { Monitor } from './monitor.ts';
 import { SerialOrders } from './serial-orders.ts';
+import { settingsHandlers } from './settings-orders.ts';
 import { SignIn } from './sign-in.ts';
+import { bundleHandlers } from './support-bundle.ts';
 import { Tails } from './tails.ts';
 import { Taps } from './taps.ts';
 import { VIEWERS_MAX, Viewers } from './viewers.ts';
@@ -100,7 +102,19 @@ export class Api {
 
   #handlers(): Record<string, Handler> {
     const context = this.#context;
-    const { look, access, cookie, isSecure, address, gateway = '', version = '', bus, logs, monitor } = context;
+    const {
+      look,
+      access,
+      cookie,
+      isSecure,
+      address,
+      gateway = '',
+      version = '',
+      bus,
+      logs,
+      monitor,
+      settings,
+    } = context;
     const signIn = new SignIn({ access, cookie, isSecure, address, gateway, version, interfaces: networkInterfaces });
     const taps = bus ? new Taps(bus) : null;
     const devices = new Devices(look, taps, context.kicks ?? null);
@@ -117,6 +131,8 @@ export class Api {
       ...(bus && new MessageOrders(bus).handlers),
       ...(logs && logHandlers(logs)),
       ...(monitor && monitorHandlers(monitor)),
+      ...(settings && settingsHandlers(settings)),
+      ...bundleHandlers(look, context),
       ...new JournalOrders(look, context.drain, context.records ?? null).handlers,
       'GET /api/status': ({ response }) => answer(response, 200, JSON_TYPE, look.json(performance.now())),
       'GET /api/events': (exchange) => this.#watch(exchange),
@@ -142,7 +158,7 @@ export class Api {
   }
 
   #view(): string {
-    return JSON.stringify(this.#context.look.frame(performance.now(), null));
+    return JSON.stringify(this.#context.look.frame(performance.now(), this.#context.settings?.trial ?? null));
   }
 
   #frame(): string | null {

@@ -48,7 +48,6 @@ for (const [size, width, height, colorScheme, looked] of [
       viewport: { width, height },
       colorScheme,
       hash,
-      expected: /api.config/,
     });
     await page.locator('.sentence').waitFor();
     // What the address carried is out of it.

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { connectAsync } from 'mqtt';
 import type { DevicePage, ExportLine, LogPage, TailMessage } from '../../src/ops/api.ts';
 import { secretsIn } from '../../src/ops/sign-in-secrets.ts';
 import { type Box, startBox } from '../support/box.ts';
+import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** The API of a real box, as its operator. */
@@ -210,4 +214,46 @@ test('the page costs nothing when nobody looks: no message is shown to anybody',
   const ended = box.stop();
   await waitFor('the farewell', () => first.of('bye').length > 0);
   assert.equal((await ended).code, 0);
+});
+
+test('the support bundle: one archive, and none of the planted secrets in it', async (t) => {
+  const password = 'pl4nted "password" of the hub';
+  const hash = '$scrypt$ln=14,r=8,p=1$c29tZSBzYWx0IHNvbWU$dGhpcyBpcyBub3QgYSByZWFsIGhhc2gsIHJlYWxseQ';
+  const users = [{ name: 'line3', password_hash: hash, publish: ['>'] }];
+  const upstream = { urls: ['nats://127.0.0.1:9'], user: 'box', password };
+  const box = await startBox(t, { config: { users, upstream } });
+  const { headers } = operatorOf(box);
+  assert.equal((await fetch(`${box.statusUrl}/api/bundle`)).status, 401);
+  // A client that says its secret aloud: a name with a JWT in it reaches the log.
+  const token = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJl';
+  const stranger = await connectAsync(box.mqttUrl, { clientId: token, username: 'line3', password: 'no' }).catch(
+    () => null,
+  );
+  assert.equal(stranger, null);
+  const answer = await fetch(`${box.statusUrl}/api/bundle`, { headers });
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers.get('content-disposition') ?? '', /petiole-box-[\dTZ-]+\.tar\.gz/);
+  const folder = tempDir(t, 'bundle');
+  writeFileSync(join(folder, 'bundle.tar.gz'), Buffer.from(await answer.arrayBuffer()));
+  execFileSync('tar', ['-xzf', 'bundle.tar.gz'], { cwd: folder });
+  const texts = new Map(
+    readdirSync(folder)
+      .filter((name) => !name.endsWith('.gz'))
+      .map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
+  );
+  assert.deepEqual([...texts.keys()].sort(), [
+    'health.json',
+    'history.json',
+    'log.ndjson',
+    'petiole.yaml',
+    'settings.json',
+    'status.json',
+  ]);
+  const { operator, viewer } = secretsIn(box.dataDir) ?? assert.fail('no secrets');
+  const planted = [password, 'pl4nted', 'c29tZSBzYWx0', token, operator, viewer, operator.replaceAll('-', '')];
+  for (const [name, text] of texts) {
+    for (const secret of planted) assert.ok(!text.includes(secret), `${name} has ${secret}`);
+  }
+  assert.equal(JSON.parse(texts.get('status.json') ?? '').gateway.name, 'box');
+  assert.match(texts.get('petiole.yaml') ?? '', /password: "\[redacted\]"/);
 });
