@@ -51,7 +51,7 @@ export async function drainRows(sheet: Sheet, run: DrainRun): Promise<void> {
         procedure,
         hub: 'default sync',
         messages: count,
-        aloneMs: 20_000 * run.scale,
+        aloneMs: Math.max(2_000, 20_000 * run.scale),
       });
       const set = setter(sheet, section, run.box);
       set('messages/s', result.rate);

@@ -135,7 +135,7 @@ export async function backlog(
 ): Promise<DrainResult> {
   await using life = new Lifetime();
   const dir = tempDir(life, 'drain', ground.dir);
-  const plant = await startPlant(life, dir, { procedure, hub: kind, ...program(ground, procedure) });
+  const plant = await startPlant(life, dir, { procedure, hub: kind, ...program(ground, procedure, kind) });
   const { box, hub, reader } = plant;
   await waitForLink(hub);
   const live = createHistogram({ figures: 3 });
@@ -234,8 +234,10 @@ function figuresOf(times: Histogram): { p50: number; p99: number; max: number } 
   return { p50: times.percentile(50) / 1000, p99: times.percentile(99) / 1000, max: times.max / 1000 };
 }
 
-export function program({ natsServer }: Ground, procedure: Procedure): { binary?: string } {
-  return natsServer === undefined ? binaryFor(procedure) : { binary: natsServer };
+export function program({ natsServer }: Ground, procedure: Procedure, hub: Hubs = 'default sync'): { binary?: string } {
+  if (natsServer !== undefined) return { binary: natsServer };
+  // Neither is there on the oldest hub.
+  return binaryFor(hub === 'sync always' ? 'atomic' : procedure);
 }
 
 export function mustBeComplete(name: string, { complete, refused, errors }: LoadResult): void {

@@ -45,6 +45,8 @@ async function runEpisode({ seed, procedure, rounds, build }: Episode): Promise<
       await apply(ground, round);
     }
   });
+  // The rig tells by the box's clock how fresh its status is.
+  ground.setClock(0);
   const wasDamaged = plan.some(({ steps }) => steps.onTheBox?.name === 'corrupt file');
   const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, wasDamaged);
   say(`  ${acked} acknowledged, ${audit.messages} at the hub, ${declared} declared lost, ${epochs} stores`);
