@@ -155,7 +155,8 @@ export class Relay {
     const { state, sha256 } = this.#transfer as Transfer;
     const isNew = board.hash !== '' && sha256.startsWith(board.hash);
     if (isNew) {
-      this.#work ??= this.#confirm(board, sha256).finally(() => (this.#work = null));
+      // Its HELLO may come while the order to boot is still being settled.
+      this.#after(() => this.#confirm(board, sha256));
       return;
     }
     if (state === 'trial' || (state === 'verifying' && this.#boots >= BOOTS_MAX)) {
@@ -178,7 +179,8 @@ export class Relay {
     const isDue = state === 'approved' || state === 'waiting' || state === 'transferring' || state === 'verifying';
     if (!isDue || this.#work !== null || nowMs < this.#retryAtMs) return;
     const why = this.#waitsFor();
-    if (why === '') this.#work = this.#run(this.#board as RelayBoard).finally(() => (this.#work = null));
+    const board = this.#board as RelayBoard;
+    if (why === '') this.#after(() => this.#run(board));
     else if (state !== 'waiting' || this.#transfer?.reason !== why) void this.#change('waiting', { reason: why });
   }
 
@@ -191,6 +193,16 @@ export class Relay {
   async stop(): Promise<void> {
     this.#board = null;
     await this.#work;
+  }
+
+  /** One thing at a time, in order. */
+  #after(work: () => Promise<void>): void {
+    const mine = Promise.resolve(this.#work)
+      .then(work)
+      .finally(() => {
+        if (this.#work === mine) this.#work = null;
+      });
+    this.#work = mine;
   }
 
   async #run(board: RelayBoard): Promise<void> {
@@ -233,6 +245,7 @@ export class Relay {
 
   /** A board that does not hear it goes back, and says so in its next HELLO. */
   async #confirm(board: RelayBoard, hash: string): Promise<void> {
+    if (this.#board !== board || !this.isOpen) return;
     try {
       if (board.isOnTrial) await board.confirm(hash);
       await this.#change('confirmed', { reason: '', offset: this.#transfer?.size ?? 0 });
