@@ -58,7 +58,7 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
 
   // The newest hub gets the most; what differs from version to version shows with less.
   const some = { messages: 4_000, kills: 1, outages: 1, cuts: 2 };
-  const more = { messages: 20_000, kills: 5, outages: 1, cuts: 4 };
+  const more = { messages: 12_000, kills: 3, outages: 1, cuts: 4 };
   const runs = procedures.flatMap((procedure) =>
     serversFor(procedure).map(({ version }, index, { length }) => ({
       procedure,
@@ -86,7 +86,8 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
     });
   }
 
-  for (const procedure of procedures) {
+  // Each procedure is killed with it in flash-saver.test.ts.
+  for (const procedure of ['read-back']) {
     it(`${procedure} with the flash saver: kept through kills, an outage and cut links`, async (scope) => {
       const faults = { messages: 5_000, kills: 1, outages: 1, cuts: 4 };
       const { code, text } = await runRig(scope, faults, '--procedure', procedure, '--saver', '--seed', '5');
