@@ -16,7 +16,7 @@ const ROUNDS = 6;
 const SEEDS: [seed: number, procedure: Procedure][] = [
   [3, 'read-back'],
   [6, 'atomic'],
-  [9, 'own'],
+  [10, 'own'],
 ];
 
 async function run(scope: Scope, ...args: string[]) {
