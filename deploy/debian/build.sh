@@ -68,7 +68,9 @@ find "$lib/node_modules" -path '*/prebuilds/*' -name '*.node' ! -path "*linux-$c
 find "$lib/node_modules" -name '*musl*.node' -delete
 find "$lib/node_modules" \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.[cm]ts' -o -name '*.md' -o -name '*.c' -o -name '*.h' \) -type f -delete
 find "$lib/node_modules" -type d -empty -delete
-[ -d deploy/modbus ] && cp -r deploy/modbus "$lib/"
+# Register lists of Modbus devices, where the box looks for them: beside dist.
+mkdir -p "$lib/deploy"
+cp -r deploy/modbus "$lib/deploy/"
 
 cat > "$root/usr/bin/petiole" <<'WRAPPER'
 #!/bin/sh

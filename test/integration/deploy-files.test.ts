@@ -60,3 +60,10 @@ test('the container is not root, keeps its root file system read-only, and ends 
   const { petiole } = parse(read('container/docker-compose.yml')).services;
   assert.deepEqual([petiole.read_only, petiole.init, petiole.cap_drop], [true, true, ['ALL']]);
 });
+
+test('package and container have the register lists where the box looks for them: deploy/modbus beside dist', () => {
+  assert.match(readFileSync(join(DEPLOY, '../src/config/load.ts'), 'utf8'), /new URL\('\.\.\/\.\.\/deploy\/modbus\/'/);
+  assert.match(read('debian/build.sh'), /^cp -r deploy\/modbus "\$lib\/deploy\/"$/m);
+  assert.match(read('container/Dockerfile'), /^COPY deploy\/modbus deploy\/modbus$/m);
+  assert.match(readFileSync(join(DEPLOY, '../.dockerignore'), 'utf8'), /^!deploy\/modbus$/m);
+});
