@@ -65,12 +65,14 @@ function isTaken(port: number): Promise<boolean> {
   });
 }
 
-/** A folder that looks like the clone after its first `npm start`: the present build, without its data. */
+/** A folder that looks like the clone after its first `npm start`: the present build, without its data and the fleet. */
 export function makeClone(root: string, folder: string, substitute: (text: string) => string): void {
   for (const name of ['package.json', 'node_modules', 'dist']) symlinkSync(join(root, name), join(folder, name));
   const hub = join('deploy', 'hub');
   mkdirSync(join(folder, hub), { recursive: true });
-  for (const name of readdirSync(join(root, hub))) {
+  for (const entry of readdirSync(join(root, hub), { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const { name } = entry;
     writeFileSync(join(folder, hub, name), substitute(readFileSync(join(root, hub, name), 'utf8')));
   }
 }
