@@ -1,5 +1,8 @@
 import type { PollOptions } from './options.ts';
 
+/** More often than once a second, so that none is left out. */
+const LOOK_MS = 500;
+
 /** Requests of one port that are written again and again: for devices that only answer. */
 export class Polls {
   readonly #polls: readonly PollOptions[];
@@ -18,12 +21,25 @@ export class Polls {
         const timer = setInterval(() => this.#due(poll), poll.everyMs);
         this.#stops.push(() => clearInterval(timer));
       } else {
-        // Loaded only where there is a plan.
-        const { schedule } = await import('node-cron');
-        const task = schedule(poll.cron, () => this.#due(poll), { noOverlap: true });
-        this.#stops.push(() => void task.destroy());
+        const timer = await this.#plan(poll);
+        this.#stops.push(() => clearInterval(timer));
       }
     }
+  }
+
+  /** Each second is asked whether it is one of the plan: a task that was started makes up for every time a jump left out. */
+  async #plan(poll: PollOptions): Promise<NodeJS.Timeout> {
+    // Loaded only where there is a plan.
+    const { createTask } = await import('node-cron');
+    const plan = createTask(poll.cron, () => undefined) as unknown as { match(second: Date): boolean };
+    let seen = 0;
+    return setInterval(() => {
+      const second = new Date();
+      second.setMilliseconds(0);
+      if (second.getTime() === seen) return;
+      seen = second.getTime();
+      if (plan.match(second)) this.#due(poll);
+    }, LOOK_MS);
   }
 
   async stop(): Promise<void> {
