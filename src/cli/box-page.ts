@@ -16,7 +16,7 @@ export const pageOptions = {
   'secret-file': { type: 'string' },
 } as const;
 
-export const pageUsage = `  --url URL           where the box's status page is (default: status.listen of the configuration, else ${DEFAULT_URL})
+export const pageUsage = `  --url URL           where the box's status page is (default: that of the configuration, else ${DEFAULT_URL})
   --config FILE       the configuration to read that address from
   --secret-file FILE  a file with a secret of the box, where this user may not read that of the box on this machine`;
 

@@ -17,15 +17,15 @@ import { readTicket, type Ticket } from './ticket.ts';
 const usage = `Usage: petiole enroll [FILE] [OPTIONS]
        petiole enroll --renew [OPTIONS]
 
-Gets this box its credentials from the enrolment service at its hub. FILE holds a one-time ticket; without FILE it is read
-from stdin. The key is made here and never leaves the box; what comes back is the hub's permission for it. Where a run
-was cut off, run it again: the same key asks again.
+Gets this box its credentials from the enrolment service at its hub. FILE holds a one-time ticket; without FILE it is
+read from stdin. The key is made here and never leaves the box; what comes back is the hub's permission for it. Where a
+run was cut off, run it again: the same key asks again.
 
   --renew         a new key in place of the present one, which is revoked once the new one has been seen
   --config FILE   the configuration (default: ./petiole.yaml, else /etc/petiole/petiole.yaml)
   --out FILE      where the credentials go (default: upstream.credentials, else hub.creds in gateway.data)
 
-The hub is found where the configuration says, else where the ticket says; tls.ca and proxy are those of the configuration.
+The hub is found where the configuration says, else where the ticket says; tls.ca and proxy are the configuration's.
 
 Exit codes: 0 enrolled, 1 not, 64 wrong arguments, 78 the configuration is wrong.
 

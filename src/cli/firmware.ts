@@ -6,8 +6,8 @@ import { type FirmwareOptions, firmwareOptionsOf } from './firmware-options.ts';
 
 const usage = `petiole firmware ACTION [OPTIONS]
 
-Images for boards on serial ports: signed once, offered to a box, sent to the board while its readings go on, tried by it,
-and confirmed or taken back.
+Images for boards on serial ports: signed once, offered to a box, sent to the board while its readings go on, tried
+by it, and confirmed or taken back.
 
   key FILE          makes a pair of keys: the secret one in FILE, the public one printed for firmware.keys
   sign FILE         signs an image; needs --target, --version, --key and --out
@@ -15,7 +15,7 @@ and confirmed or taken back.
   offer FILE        gives a signed image to a running box, which offers it to every board that it is for
   approve PORT      lets the image that is offered to the board on this port be sent
   cancel PORT       gives up what is offered or under way
-  flash FILE        writes an image by the boot loader of the board's maker, on this machine; the box must not hold the port
+  flash FILE        writes an image by the boot loader of the board's maker, on this machine; the port must be free
 
   --port PORT           offer: to the board on this port only
 sign:

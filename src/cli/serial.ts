@@ -13,8 +13,8 @@ Looks at serial ports, and tries a configuration without hardware.
   send PORT DATA         writes to a device and shows what it answers
   replay CAPTURE         shows what the configuration would publish of captured bytes
 
-PORT is a device (/dev/ttyUSB0), a serial server (tcp://host:port), or the name of a port of the configuration. A CAPTURE is
-made by sniff --save, by the flight recorder of a running box (GET /serial/NAME/capture), or raw bytes.
+PORT is a device (/dev/ttyUSB0), a serial server (tcp://host:port), or the name of a port of the configuration. A
+CAPTURE is made by sniff --save, by the flight recorder of a running box (GET /serial/NAME/capture), or raw bytes.
 
   --config FILE          the configuration (default: as for run)
   --json                 one JSON object a line
@@ -33,8 +33,8 @@ replay:
   --port NAME            which port of the configuration (default: the one that the capture names, or the only one)
   --strict               exit code 1 also where bytes were thrown away or frames could not be decoded
 
-Exit codes: 0 done, 1 no such port, it is in use, or nothing was to be published, 64 wrong arguments, 78 a mistake in the
-configuration.
+Exit codes: 0 done, 1 no such port, it is in use, or nothing was to be published, 64 wrong arguments, 78 a mistake in
+the configuration.
 
 Examples:
   petiole serial list
