@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { cpus, loadavg, networkInterfaces, release, uptime } from 'node:os';
+import { type CpuInfo, cpus, loadavg, networkInterfaces, release, uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Flag, HealthSample } from './api.ts';
 
 /**
- * The machine under the box. systeminformation gives processor load and memory, its two calls that start no process and
- * take some 3 ms together; the rest are files of /proc and /sys, one read each, because its calls for those run commands
- * (30 to 60 ms of processor time each, every 10 s, on a Pi several times that).
+ * The machine under the box: files of /proc and /sys, one read each. systeminformation costs 11 MiB resident for the two
+ * of its calls that start no process, and the others run commands (30 to 60 ms of processor time each, on a Pi several
+ * times that).
  */
 
 /** Where the kernel shows itself; another folder in tests. */
@@ -31,6 +31,7 @@ export class Host {
   readonly #folder: string;
   readonly #roots: Roots;
   #last: { atMs: number; cpu: NodeJS.CpuUsage } = { atMs: performance.now(), cpu: process.cpuUsage() };
+  #times = { busyMs: 0, allMs: 0 };
   readonly #machine: string;
 
   /** `folder`: on the disk that is looked at. */
@@ -41,20 +42,21 @@ export class Host {
   }
 
   async sample({ restarts, resetReason }: Lifetime): Promise<HealthSample> {
-    // Loaded with the first sample: 3 MB resident.
-    const { currentLoad, mem } = await import('systeminformation');
-    const [load, memory, disk] = await Promise.all([currentLoad(), mem(), statfs(this.#folder)]);
+    const disk = await statfs(this.#folder);
     const { sys, proc } = this.#roots;
+    const memory = text(join(proc, 'meminfo'));
+    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(memory)?.[1] ?? 0);
+    const processors = cpus();
     return {
       atMs: Date.now(),
-      cpuShare: load.currentLoad / 100,
-      processCpuShare: this.#ownShare(load.cpus.length || 1),
+      cpuShare: this.#share(processors),
+      processCpuShare: this.#ownShare(processors.length || 1),
       load1: loadavg()[0] ?? 0,
-      cores: load.cpus.length,
-      memoryBytes: memory.total,
-      memoryAvailableBytes: memory.available,
+      cores: processors.length,
+      memoryBytes: bytesOf('MemTotal'),
+      memoryAvailableBytes: bytesOf('MemAvailable'),
       rssBytes: process.memoryUsage.rss(),
-      swapUsedBytes: memory.swapused,
+      swapUsedBytes: bytesOf('SwapTotal') - bytesOf('SwapFree'),
       diskBytes: disk.blocks * disk.bsize,
       diskFreeBytes: disk.bavail * disk.bsize,
       writtenBytes: Number(/^write_bytes: (\d+)$/m.exec(text(join(proc, 'self/io')))?.[1] ?? 0),
@@ -68,6 +70,19 @@ export class Host {
       machine: this.#machine,
       kernel: release(),
     };
+  }
+
+  /** Of all processors since the last sample. */
+  #share(processors: readonly CpuInfo[]): number {
+    let [busyMs, allMs] = [0, 0];
+    for (const { times } of processors) {
+      const ofOneMs = times.user + times.nice + times.sys + times.irq + times.idle;
+      busyMs += ofOneMs - times.idle;
+      allMs += ofOneMs;
+    }
+    const before = this.#times;
+    this.#times = { busyMs, allMs };
+    return allMs > before.allMs ? Math.max(0, (busyMs - before.busyMs) / (allMs - before.allMs)) : 0;
   }
 
   #ownShare(cores: number): number {
