@@ -1,7 +1,6 @@
-import { describeError, GatewayError } from '../core/errors.ts';
-import { sentences } from '../ops/words.ts';
 import { connectionUsage } from './box-connection.ts';
-import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
+import { carryOut } from './carry-out.ts';
+import type { Command } from './command.ts';
 import { type FirmwareOptions, firmwareOptionsOf } from './firmware-options.ts';
 
 const usage = `petiole firmware ACTION [OPTIONS]
@@ -51,27 +50,16 @@ Examples:
 /** `petiole firmware`: images for boards. */
 export const firmware: Command = { name: 'firmware', summary: 'sign, offer and follow images for boards', usage, run };
 
-async function run(args: string[]): Promise<number> {
-  let options: FirmwareOptions;
-  let action: ((options: FirmwareOptions) => Promise<number>) | undefined;
-  try {
-    options = firmwareOptionsOf(args);
-    action = actions.get(options.action);
+function run(args: string[]): Promise<number> {
+  const read = () => {
+    const options = firmwareOptionsOf(args);
+    const action = actions.get(options.action);
     if (action === undefined) throw new Error(`an action is needed: one of ${[...actions.keys()].join(', ')}`);
     if ((options.argument === '') !== (options.action === 'list'))
       throw new Error(`${options.action} ${wants(options)}`);
-  } catch (error) {
-    process.stderr.write(`petiole firmware: ${error instanceof Error ? error.message : error}\n\n${usage}`);
-    return EXIT_USAGE;
-  }
-  try {
-    return await action(options);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { message, hint } = describeError(error);
-    process.stderr.write(`${sentences(message, hint)}\n`);
-    return error instanceof GatewayError && error.code === 'config_invalid' ? EXIT_CONFIG : 1;
-  }
+    return { options, action };
+  };
+  return carryOut(firmware, read, ({ options, action }) => action(options));
 }
 
 function wants({ action }: FirmwareOptions): string {

@@ -1,6 +1,6 @@
-import { describeError, GatewayError } from '../core/errors.ts';
-import { sentences } from '../ops/words.ts';
-import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
+import { GatewayError } from '../core/errors.ts';
+import { carryOut } from './carry-out.ts';
+import type { Command } from './command.ts';
 import { exportTo, importFrom, stats, trim, verify } from './journal-file.ts';
 import { type JournalOptions, journalOptionsOf } from './journal-options.ts';
 
@@ -50,25 +50,14 @@ export const journal: Command = {
   run,
 };
 
-async function run(args: string[]): Promise<number> {
-  let options: JournalOptions;
-  let action: ((options: JournalOptions) => number | Promise<number>) | undefined;
-  try {
-    options = journalOptionsOf(args);
-    action = actions.get(options.action);
+function run(args: string[]): Promise<number> {
+  const read = () => {
+    const options = journalOptionsOf(args);
+    const action = actions.get(options.action);
     if (!action) throw new Error(`one of ${[...actions.keys()].join(', ')}`);
-  } catch (error) {
-    process.stderr.write(`petiole journal: ${error instanceof Error ? error.message : error}\n\n${usage}`);
-    return EXIT_USAGE;
-  }
-  try {
-    return await action(options);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { message, hint } = describeError(error);
-    process.stderr.write(`${sentences(message, hint)}\n`);
-    return error instanceof GatewayError && error.code === 'config_invalid' ? EXIT_CONFIG : 1;
-  }
+    return { options, action };
+  };
+  return carryOut(journal, read, ({ options, action }) => action(options));
 }
 
 const actions = new Map<string, (options: JournalOptions) => number | Promise<number>>([

@@ -1,6 +1,5 @@
-import { describeError, GatewayError } from '../core/errors.ts';
-import { sentences } from '../ops/words.ts';
-import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
+import { carryOut } from './carry-out.ts';
+import type { Command } from './command.ts';
 import { type SerialOptions, serialOptionsOf } from './serial-options.ts';
 
 const usage = `Usage: petiole serial list|sniff|send|replay [OPTIONS]
@@ -57,27 +56,15 @@ const actions = new Map<string, { count: number; load: () => Promise<Action> }>(
   ['replay', { count: 1, load: async () => (await import('./serial-replay.ts')).replayCapture }],
 ]);
 
-async function run(args: string[]): Promise<number> {
-  let options: SerialOptions;
-  let action: Action;
-  try {
-    options = serialOptionsOf(args);
+function run(args: string[]): Promise<number> {
+  const read = async () => {
+    const options = serialOptionsOf(args);
     const known = actions.get(options.action);
     if (known === undefined) throw new Error(`one of ${[...actions.keys()].join(', ')}`);
     if (options.rest.length !== known.count) {
       throw new Error(`${options.action} takes ${['nothing', 'one argument', 'two arguments'][known.count]}`);
     }
-    action = await known.load();
-  } catch (error) {
-    process.stderr.write(`petiole serial: ${error instanceof Error ? error.message : error}\n\n${usage}`);
-    return EXIT_USAGE;
-  }
-  try {
-    return await action(options);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { message, hint } = describeError(error);
-    process.stderr.write(`${sentences(message, hint)}\n`);
-    return error instanceof GatewayError && error.code === 'config_invalid' ? EXIT_CONFIG : 1;
-  }
+    return { options, action: await known.load() };
+  };
+  return carryOut(serial, read, ({ options, action }) => action(options));
 }

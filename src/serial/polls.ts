@@ -1,3 +1,4 @@
+import { plansOf } from '../core/windows.ts';
 import type { PollOptions } from './options.ts';
 
 /** More often than once a second, so that none is left out. */
@@ -27,18 +28,16 @@ export class Polls {
     }
   }
 
-  /** Each second is asked whether it is one of the plan: a task that was started makes up for every time a jump left out. */
+  /** Each second is asked once whether it is one of the plan. */
   async #plan(poll: PollOptions): Promise<NodeJS.Timeout> {
-    // Loaded only where there is a plan.
-    const { createTask } = await import('node-cron');
-    const plan = createTask(poll.cron, () => undefined) as unknown as { match(second: Date): boolean };
+    const [plan] = await plansOf([poll.cron]);
     let seen = 0;
     return setInterval(() => {
       const second = new Date();
       second.setMilliseconds(0);
       if (second.getTime() === seen) return;
       seen = second.getTime();
-      if (plan.match(second)) this.#due(poll);
+      if (plan?.match(second)) this.#due(poll);
     }, LOOK_MS);
   }
 

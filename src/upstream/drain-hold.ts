@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { Windows } from '../core/windows.ts';
 
 /**
  * When lanes may send: an operator may pause them, and the configuration may give hours in which the link may be used.
@@ -14,11 +15,6 @@ export interface HoursOptions {
   readonly windows: readonly string[];
   /** Lanes of this priority and above (1 is the highest) may use it at any time; 0: none. */
   readonly overridePriority: number;
-}
-
-/** Whether a minute lies in a window. */
-interface Window {
-  match(date: Date): boolean;
 }
 
 interface Pause {
@@ -40,24 +36,21 @@ export class DrainHold {
   readonly #hours: HoursOptions;
   readonly #log: Log;
   readonly #changed: () => void;
-  #windows: readonly Window[] | null = null;
+  readonly #windows: Windows;
   #windowOpen = true;
   readonly #pauses = new Map<string, Pause>();
 
   /** `changed`: somebody may send again. */
   constructor(hours: HoursOptions, log: Log, changed: () => void) {
     this.#hours = hours;
+    this.#windows = new Windows(hours.windows);
     this.#log = log;
     this.#changed = changed;
   }
 
   async start(): Promise<void> {
-    if (this.#hours.windows.length === 0) return;
-    // Loaded only where hours are configured.
-    const { createTask } = await import('node-cron');
-    // Never started: only whether a minute matches is asked, so that neither a clock step nor a late timer misses one.
-    this.#windows = this.#hours.windows.map((text) => createTask(text, () => undefined) as unknown as Window);
-    this.#windowOpen = this.#inWindow(new Date());
+    await this.#windows.start();
+    this.#windowOpen = this.#windows.isOpen(new Date());
   }
 
   /** Called a few times a second. */
@@ -65,18 +58,11 @@ export class DrainHold {
     for (const [lane, { untilMs }] of this.#pauses) {
       if (untilMs <= nowMs) this.#end([lane], 'the time given with the pause is up');
     }
-    const open = this.#inWindow(wall);
+    const open = this.#windows.isOpen(wall);
     if (open === this.#windowOpen) return;
     this.#windowOpen = open;
     this.#log.info({ windows: this.#hours.windows }, open ? 'drain window opens' : 'drain window closes');
     if (open) this.#changed();
-  }
-
-  #inWindow(wall: Date): boolean {
-    if (!this.#windows) return true;
-    const minute = new Date(wall);
-    minute.setSeconds(0, 0);
-    return this.#windows.some((window) => window.match(minute));
   }
 
   /** `lane` '*' for all. `forMs` 0: until somebody resumes, or the box restarts. */

@@ -3,6 +3,7 @@ import type { Log } from '../../../core/log.ts';
 import { type Message, NO_HEADERS, type Party } from '../../../core/message.ts';
 import type { Router, Subscription } from '../../../core/router.ts';
 import { once, type Service } from '../../../core/service.ts';
+import { Windows } from '../../../core/windows.ts';
 import { type FirmwareActions, FirmwareControl } from './control.ts';
 import { HubImages, type ImageHub } from './hub-images.ts';
 import { type Manifest, refused } from './image.ts';
@@ -10,7 +11,6 @@ import { ImageCache, type ImageName, imageKey } from './image-cache.ts';
 import { type FirmwareOptions, type FirmwareStatus, type Transfer, transferStates } from './options.ts';
 import { Relay, type RelayBoard } from './relay.ts';
 import { compareVersions } from './version.ts';
-import { Windows } from './windows.ts';
 
 /** Windows open and close by the minute, and trials end. */
 const TICK_MS = 1_000;
