@@ -182,3 +182,13 @@ export class FrameCheck {
     return endian === 'big' ? frame.readUIntBE(at, this.#bytes) : frame.readUIntLE(at, this.#bytes);
   }
 }
+
+/** Of Modbus RTU, at the end of each frame (Modbus over Serial Line 1.02, 2.5.1.2). */
+export const modbusCrc = new FrameCheck({
+  type: 'crc-16/modbus',
+  endian: 'little',
+  as: 'binary',
+  from: 0,
+  place: 'inside',
+  coversEnd: true,
+});

@@ -1,4 +1,4 @@
-import { FrameCheck } from './checks.ts';
+import { modbusCrc } from './checks.ts';
 import { makeFramer } from './framing/framing.ts';
 import { guessBinary } from './guess-binary.ts';
 import { guessText } from './guess-text.ts';
@@ -65,14 +65,6 @@ function guessNmea(bytes: Buffer): Guess | null {
   };
 }
 
-const crc = new FrameCheck({
-  type: 'crc-16/modbus',
-  endian: 'little',
-  as: 'binary',
-  from: 0,
-  place: 'inside',
-  coversEnd: true,
-});
 const functions = new Set([1, 2, 3, 4, 5, 6, 15, 16, 22, 23]);
 
 /** Requests and answers of Modbus RTU by their CRC; Modbus ASCII by its LRC. */
@@ -116,7 +108,7 @@ function modbusLength(bytes: Buffer, at: number): number {
   const lengths = code !== plain ? [5] : plain <= 4 ? [8, 5 + count] : plain === 22 ? [10] : [8];
   if (code === plain && (plain === 15 || plain === 16)) lengths.push(9 + (bytes[at + 6] ?? 0));
   if (code === plain && plain === 23) lengths.push(5 + count, 13 + (bytes[at + 10] ?? 0));
-  return lengths.find((one) => at + one <= bytes.length && crc.holds(bytes.subarray(at, at + one))) ?? 0;
+  return lengths.find((one) => at + one <= bytes.length && modbusCrc.holds(bytes.subarray(at, at + one))) ?? 0;
 }
 
 function list(numbers: ReadonlySet<number>): string {

@@ -21,13 +21,19 @@ import type {
 import { ReservedNumbers } from './reserved-numbers.ts';
 import { Totals } from './totals.ts';
 
+/** Of a lane that does not say. */
+const PRIORITY = 5;
+
+/** `end`: up to here the lane has nothing but these. */
+interface LaneBlobs {
+  blobs: ReadBlob[];
+  end: number;
+}
+
 /**
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
  * two commits. Whole batches are appended, trimmed once the hub has acknowledged them, evicted and expired.
  */
-/** Of a lane that does not say. */
-const PRIORITY = 5;
-
 export class Lanes {
   readonly #ledger: Ledger;
   readonly #table: LaneTable;
@@ -356,39 +362,42 @@ export class Lanes {
    * Blobs behind `after`, checked; a damaged one is declared lost and passed over, so it runs in a transaction. `end`: up
    * to here the lane has nothing else.
    */
-  read(index: number, after: number, bytesMax: number): { blobs: ReadBlob[]; end: number } {
+  read(index: number, after: number, bytesMax: number): LaneBlobs {
     const lane = this.#lane(index);
-    const blobs: ReadBlob[] = [];
-    let bytes = 0;
-    let end = after;
-    for (const batch of this.#batches.behind(lane.id, after)) {
-      if (blobs.length > 0 && bytes + batch.bytes > bytesMax) return { blobs, end };
-      if (!lane.doubt.admit(batch)) return { blobs, end };
-      end = batch.first + batch.count - 1;
-      const data = this.#batches.read(lane.id, batch.first);
-      if (!data) {
-        this.#drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
-        this.#save(lane);
-        continue;
-      }
-      // As they lie in memory: deflated ones are far larger there.
-      bytes += data.length;
-      blobs.push({ first: batch.first, count: batch.count, bytes: data });
-    }
-    return { blobs, end: lane.lastSequence };
+    const damaged = (batch: BatchRow): void => {
+      this.#drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
+      this.#save(lane);
+    };
+    return this.#blobs(lane, after, bytesMax, (batch) => lane.doubt.admit(batch), damaged);
   }
 
   /** The same for somebody who only looks: nothing changes by it, and a damaged blob is passed over. */
-  look(index: number, after: number, bytesMax: number): { blobs: ReadBlob[]; end: number } {
-    const lane = this.#lane(index);
+  look(index: number, after: number, bytesMax: number): LaneBlobs {
+    const nothing = (): void => undefined;
+    return this.#blobs(this.#lane(index), after, bytesMax, () => true, nothing);
+  }
+
+  /** Ends before what is not admitted. */
+  #blobs(
+    lane: Lane,
+    after: number,
+    bytesMax: number,
+    admits: (batch: BatchRow) => boolean,
+    damaged: (batch: BatchRow) => void,
+  ): LaneBlobs {
     const blobs: ReadBlob[] = [];
     let bytes = 0;
     let end = after;
     for (const batch of this.#batches.behind(lane.id, after)) {
       if (blobs.length > 0 && bytes + batch.bytes > bytesMax) return { blobs, end };
+      if (!admits(batch)) return { blobs, end };
       end = batch.first + batch.count - 1;
       const data = this.#batches.read(lane.id, batch.first);
-      if (data === null) continue;
+      if (!data) {
+        damaged(batch);
+        continue;
+      }
+      // As they lie in memory: deflated ones are far larger there.
       bytes += data.length;
       blobs.push({ first: batch.first, count: batch.count, bytes: data });
     }

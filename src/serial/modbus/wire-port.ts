@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { FrameCheck } from '../checks.ts';
+import { modbusCrc } from '../checks.ts';
 
 /**
  * A port for modbus-serial over a line that our supervisor keeps open. The library makes the requests and reads the
@@ -10,15 +10,6 @@ import { FrameCheck } from '../checks.ts';
 const PENDING_BYTES_MAX = 1024;
 const EXCEPTION = 0x80;
 const EXCEPTION_BYTES = 5;
-
-const crc = new FrameCheck({
-  type: 'crc-16/modbus',
-  endian: 'little',
-  as: 'binary',
-  from: 0,
-  place: 'inside',
-  coversEnd: true,
-});
 
 export abstract class WirePort extends EventEmitter {
   /** The library asks it. */
@@ -82,7 +73,7 @@ export class RtuPort extends WirePort {
       const end = at + (isException ? EXCEPTION_BYTES : this.#length);
       if (end > pending.length) continue;
       const answer = pending.subarray(at, end);
-      if (!crc.holds(answer)) continue;
+      if (!modbusCrc.holds(answer)) continue;
       this.forget(at);
       this.pending = pending.subarray(end);
       this.emit('data', Buffer.from(answer));
@@ -114,7 +105,7 @@ export class TcpPort extends WirePort {
       const body = Buffer.from(this.pending.subarray(6, 6 + length));
       this.pending = this.pending.subarray(6 + length);
       if (transaction !== this.#transaction) this.discarded += 6 + length;
-      else this.emit('data', Buffer.concat([body, crc.encode(body)]));
+      else this.emit('data', Buffer.concat([body, modbusCrc.encode(body)]));
     }
   }
 }
