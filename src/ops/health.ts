@@ -1,4 +1,4 @@
-import type { Role } from './api.ts';
+import type { HealthzAnswer, Role } from './api.ts';
 import type {
   Facts,
   Failure,
@@ -53,7 +53,7 @@ export function problems(facts: Facts): Problem[] {
 /** The answer of `/healthz`. */
 export interface Health {
   statusCode: 200 | 503;
-  body: { status: 'ok' | 'degraded' | 'failing'; problems: Problem[] };
+  body: HealthzAnswer;
 }
 
 /** 503 only where the box can't take data. Offline is normal for a box at the edge: degraded, with 200. Why is not for strangers. */
