@@ -49,6 +49,9 @@ interface Route {
   readonly handler: Handler;
 }
 
+/** The same from src/ops and from dist/ops. */
+const DIST = join(import.meta.dirname, '../../dist');
+
 const RANK: Readonly<Record<Role, number>> = { none: 0, viewer: 1, operator: 2 };
 
 /** Everything below `/api/`: finds the endpoint, checks who asks, and answers. */
@@ -177,10 +180,10 @@ export class Api {
   }
 }
 
-/** What `npm run build` made of endpoints.ts; the same from src/ops and from dist/ops. */
+/** What `npm run build` made of endpoints.ts. */
 async function openApi(): Promise<Buffer> {
   try {
-    return await readFile(join(import.meta.dirname, '../../dist/openapi.json'));
+    return await readFile(join(DIST, 'openapi.json'));
   } catch {
     throw new ApiFault(404, 'not_built', 'The document has not been built', 'Run `npm run build`');
   }

@@ -6,6 +6,7 @@ import type {
   Failure,
   FirmwareFacts,
   GatewayFacts,
+  HubFacts,
   LaneFacts,
   LedgerFacts,
   LinkFacts,
@@ -133,7 +134,7 @@ export function compose(parts: Parts): Facts {
   return {
     gateway,
     clock,
-    link,
+    link: { ...link, hub: link.hub && hubFacts(link.hub) },
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
     streams: [...parts.streams],
     commands: [...parts.commands],
@@ -158,6 +159,11 @@ export function compose(parts: Parts): Facts {
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
   };
+}
+
+/** What is said of the hub, of all that the link knows of it. */
+function hubFacts({ serverName, version, cluster, domain, remoteAccount, maxPayload }: HubFacts): HubFacts {
+  return { serverName, version, cluster, domain, remoteAccount, maxPayload };
 }
 
 function laneFacts(lane: LaneReport, { rules, up, rates }: Parts): LaneFacts {

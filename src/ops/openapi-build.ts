@@ -8,7 +8,7 @@ import { type Endpoint, endpoints, type QueryParameter } from './endpoints.ts';
  * api.ts with their comments. Made here and not on the box, where a generator would only take memory.
  */
 
-const HERE = import.meta.dirname;
+const ROOT = join(import.meta.dirname, '../..');
 type Json = Record<string, unknown>;
 
 /** The document, by OpenAPI 3.1.1. */
@@ -99,8 +99,8 @@ const jsonOf = (type: string): Json => ({ 'application/json': { schema: referenc
 /** Of every type that an endpoint names, and of those in them. */
 function schemas(): Json {
   const generator = createGenerator({
-    path: join(HERE, 'api.ts'),
-    tsconfig: join(HERE, '../../tsconfig.json'),
+    path: join(import.meta.dirname, 'api.ts'),
+    tsconfig: join(ROOT, 'tsconfig.json'),
     type: '*',
     // The build has just done it.
     skipTypeCheck: true,
@@ -138,6 +138,6 @@ function modern(value: unknown): unknown {
 }
 
 if (import.meta.main) {
-  const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8'));
-  writeFileSync(join(HERE, '../../dist/openapi.json'), `${JSON.stringify(openApiDocument(version))}\n`);
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  writeFileSync(join(ROOT, 'dist/openapi.json'), `${JSON.stringify(openApiDocument(version))}\n`);
 }
