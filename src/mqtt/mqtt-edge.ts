@@ -4,6 +4,7 @@ import type { HandshakeBounds, Listen, Listener, ListenerEvents, Peer } from '..
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import { type ClientStatus, clientStatus } from './client-status.ts';
 import { ConnectRate } from './connect-rate.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
@@ -54,21 +55,6 @@ export interface MqttParts {
   readonly facts?: () => SystemFacts;
   /** Milliseconds since 1970. */
   readonly clock?: () => number;
-}
-
-export interface ClientStatus {
-  clientId: string;
-  remote: string;
-  protocol: string;
-  connectedAtMs: number;
-  lastSeenMs: number;
-  messagesIn: number;
-  messagesOut: number;
-  bytesIn: number;
-  bytesOut: number;
-  dropped: number;
-  subscriptions: number;
-  inflight: number;
 }
 
 export interface MqttStatus {
@@ -276,25 +262,6 @@ export class MqttEdge implements Service {
 
 function noFacts(): SystemFacts {
   return { version: '', lanes: [] };
-}
-
-function clientStatus(connection: Connection): ClientStatus | null {
-  const { client } = connection;
-  if (client === null) return null;
-  return {
-    clientId: client.party.name,
-    remote: connection.remote,
-    protocol: client.version === 5 ? 'MQTT 5.0' : 'MQTT 3.1.1',
-    connectedAtMs: connection.openedAtMs,
-    lastSeenMs: connection.nowMs,
-    messagesIn: client.messagesIn,
-    messagesOut: client.messagesOut,
-    bytesIn: connection.bytesRead,
-    bytesOut: connection.bytesWritten,
-    dropped: client.dropped,
-    subscriptions: client.subscriptions.size,
-    inflight: client.inbound.inflight,
-  };
 }
 
 /** Whichever comes first. */
