@@ -15,6 +15,7 @@ import type {
   NatsFacts,
   SaverFacts,
   SerialPortFacts,
+  StoreFacts,
   StreamFacts,
   WearFacts,
 } from './snapshot.ts';
@@ -45,6 +46,7 @@ export interface StoreReport {
   queuedMessages: number;
   saver: SaverFacts | null;
   failure: Failure | null;
+  mended: StoreFacts['mended'];
   store: {
     fileBytes: number;
     freeBytes: number;
@@ -152,6 +154,7 @@ export function compose(parts: Parts): Facts {
       fsyncP99Ms: store.commits > 0 ? store.commitP99Ms : null,
       queuedMessages: store.queuedMessages,
       saver: store.saver,
+      mended: store.mended,
       wear,
     },
     mqtt,

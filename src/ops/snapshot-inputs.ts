@@ -11,6 +11,16 @@ export interface MqttFacts {
   /** Persistent ones; null where every session ends with its connection. */
   sessions: SessionFacts | null;
   clients: ClientFacts[];
+  /** Sensors that went without a word within the last day and have not come again; `clients`: the newest ones. */
+  lost: { count: number; clients: LostClientFacts[] };
+}
+
+export interface LostClientFacts {
+  /** As the client gave it: any text at all. */
+  clientId: string;
+  remote: string;
+  lastSeenMs: number;
+  messagesIn: number;
 }
 
 export interface SessionFacts {

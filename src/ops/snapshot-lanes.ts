@@ -104,6 +104,8 @@ export interface StoreFacts {
   queuedMessages: number;
   /** Null where every receipt waits for an fsync. */
   saver: SaverFacts | null;
+  /** A damaged store was made anew of what could be read: when, and what came over. Null: never. */
+  mended: { atMs: number; note: string } | null;
   wear: WearFacts;
 }
 
