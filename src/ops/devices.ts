@@ -2,7 +2,7 @@ import type { Message } from '../core/message.ts';
 import { type Device, type DeviceKind, type DevicePage, deviceKinds, deviceSorts } from './api.ts';
 import type { Kicks } from './api-parts.ts';
 import type { Handler } from './api-server.ts';
-import { deviceRows } from './device-rows.ts';
+import { deviceRows, VALUE_BYTES_MAX } from './device-rows.ts';
 import { ApiFault, answerJson, bodyOf, choiceIn, countIn, type Exchange, textIn } from './exchange.ts';
 import type { Look } from './look.ts';
 import { shownPayload } from './payload.ts';
@@ -12,8 +12,6 @@ const LIMIT = 100;
 const LIMIT_MAX = 5000;
 const QUERY_CHARACTERS_MAX = 200;
 const ID_CHARACTERS_MAX = 70_000;
-/** Of the last value of a device, which stands in a cell. */
-const VALUE_BYTES_MAX = 256;
 /** Devices whose last value is remembered. */
 const VALUES_MAX = 10_000;
 /** The last values are remembered so long after somebody has looked: a page asks every few seconds. */
@@ -81,7 +79,7 @@ export class Devices {
     const rows = deviceRows(snapshot, this.#kicks !== null);
     const earlier = this.#counted(rows, nowMs);
     for (const row of rows) {
-      row.lastValue = this.#values.get(row.id) ?? null;
+      row.lastValue ??= this.#values.get(row.id) ?? null;
       const before = earlier?.counts.get(row.id);
       if (earlier === null || before === undefined) continue;
       const seconds = (nowMs - earlier.atMs) / 1000;

@@ -46,6 +46,8 @@ export interface RetainedFacts {
 export interface ClientFacts {
   /** As the client gave it: any text at all. */
   clientId: string;
+  /** '' for an anonymous one. */
+  user: string;
   remote: string;
   protocol: string;
   connectedAtMs: number;

@@ -35,6 +35,7 @@ export function lane(changes: Partial<LaneFacts> = {}): LaneFacts {
 export function client(clientId: string, changes: Partial<ClientFacts> = {}): ClientFacts {
   return {
     clientId,
+    user: '',
     // A port of its own for each name.
     remote: `192.0.2.7:${10_000 + [...clientId].reduce((sum, char, i) => sum + (i + 1) * char.charCodeAt(0), 0)}`,
     protocol: 'MQTT 5.0',
