@@ -3,6 +3,8 @@ import type { Connection } from './connection.ts';
 /** What the status shows of one client. */
 export interface ClientStatus {
   clientId: string;
+  /** '' for an anonymous one. */
+  user: string;
   remote: string;
   protocol: string;
   connectedAtMs: number;
@@ -22,6 +24,7 @@ export function clientStatus(connection: Connection): ClientStatus | null {
   if (client === null) return null;
   return {
     clientId: client.party.name,
+    user: client.user?.name ?? '',
     remote: connection.remote,
     protocol: client.version === 5 ? 'MQTT 5.0' : 'MQTT 3.1.1',
     connectedAtMs: connection.openedAtMs,

@@ -130,6 +130,7 @@ export class Connection implements Flushable {
     this.#framer.bytesMax = this.context.options.packetBytesMax;
     this.#framer.isMinimal = client.version === 5;
     this.context.clients.set(client.party.name, this);
+    this.context.lost.forget(client.party.name);
   }
 
   send(packet: Buffer): void {

@@ -9,6 +9,7 @@ import { ConnectRate } from './connect-rate.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { newCounters } from './counters.ts';
+import { LostClients, type LostStatus } from './lost-clients.ts';
 import { Notices } from './notices.ts';
 import { type MqttOptions, optionDefaults } from './options.ts';
 import { FlushRound } from './outbox.ts';
@@ -65,6 +66,8 @@ export interface MqttStatus {
   /** Persistent ones; null where there are none. */
   sessions: SessionsStatus | null;
   clients: ClientStatus[];
+  /** Sensors that are missing. */
+  lost: LostStatus;
 }
 
 /** The MQTT edge: listeners, the connections that came from them, and what those share. */
@@ -104,6 +107,7 @@ export class MqttEdge implements Service {
       connectRate: new ConnectRate(settled.connectsPerS, settled.connectsPerAddressS),
       permits: new Permits(topics),
       clients: new Map(),
+      lost: new LostClients(),
       get sessions() {
         return sessions;
       },
@@ -190,6 +194,7 @@ export class MqttEdge implements Service {
       retained: this.#context.retained?.status() ?? null,
       sessions: this.#context.sessions.status(),
       clients,
+      lost: this.#context.lost.status(this.#context.clock()),
     };
   }
 

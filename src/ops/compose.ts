@@ -6,6 +6,7 @@ import type {
   Failure,
   FirmwareFacts,
   GatewayFacts,
+  HubFacts,
   LaneFacts,
   LedgerFacts,
   LinkFacts,
@@ -14,6 +15,7 @@ import type {
   NatsFacts,
   SaverFacts,
   SerialPortFacts,
+  StoreFacts,
   StreamFacts,
   WearFacts,
 } from './snapshot.ts';
@@ -44,6 +46,7 @@ export interface StoreReport {
   queuedMessages: number;
   saver: SaverFacts | null;
   failure: Failure | null;
+  mended: StoreFacts['mended'];
   store: {
     fileBytes: number;
     freeBytes: number;
@@ -133,7 +136,7 @@ export function compose(parts: Parts): Facts {
   return {
     gateway,
     clock,
-    link,
+    link: { ...link, hub: link.hub && hubFacts(link.hub) },
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
     streams: [...parts.streams],
     commands: [...parts.commands],
@@ -151,6 +154,7 @@ export function compose(parts: Parts): Facts {
       fsyncP99Ms: store.commits > 0 ? store.commitP99Ms : null,
       queuedMessages: store.queuedMessages,
       saver: store.saver,
+      mended: store.mended,
       wear,
     },
     mqtt,
@@ -158,6 +162,11 @@ export function compose(parts: Parts): Facts {
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
   };
+}
+
+/** What is said of the hub, of all that the link knows of it. */
+function hubFacts({ serverName, version, cluster, domain, remoteAccount, maxPayload }: HubFacts): HubFacts {
+  return { serverName, version, cluster, domain, remoteAccount, maxPayload };
 }
 
 function laneFacts(lane: LaneReport, { rules, up, rates }: Parts): LaneFacts {

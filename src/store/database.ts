@@ -174,8 +174,8 @@ function renew<T>(path: string, load: (db: Database.Database) => T, why: string)
     if (isLeft) moveStore(path, aside);
     moveStore(newOf(path), path);
     pruneAside(path);
-    const kept = isLeft ? `it is kept as ${aside}` : 'nothing of it is left';
-    return { ...openFile(path, load), note: `the store could not be read (${why}); ${kept}; ${salvaged}` };
+    const kept = isLeft ? `the damaged file is kept as ${aside}` : 'nothing of it is left';
+    return { ...openFile(path, load), note: `the store could not be read (${why}): ${salvaged}; ${kept}` };
   } catch (error) {
     throw isDamage(error) || sqliteCode(error) !== ''
       ? storeError(error, `cannot make a new store in ${folder}`)

@@ -47,8 +47,13 @@ function scan(source: string): Scan {
   };
 }
 
-/** Where the programs begin: the box, and the page that a browser runs with what builds it. */
-const entries: readonly string[] = ['src/main.ts', 'src/ops/page/main.tsx', 'src/ops/page/build.ts'];
+/** Where the programs begin: the box, the page that a browser runs, and what builds that and the document of the API. */
+const entries: readonly string[] = [
+  'src/main.ts',
+  'src/ops/page/main.tsx',
+  'src/ops/page/build.ts',
+  'src/ops/openapi-build.ts',
+];
 
 const isRelative = (specifier: string): boolean => /^\.{0,2}\//.test(specifier);
 /** The page's sources hold markup, and its entry takes in the style. */
