@@ -53,6 +53,7 @@ export const errorCodes = [
   'store_locked',
   'paused',
   'stopping',
+  'update_under_way',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

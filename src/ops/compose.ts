@@ -12,6 +12,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  NoticeFacts,
   SaverFacts,
   SerialPortFacts,
   StreamFacts,
@@ -102,6 +103,7 @@ export interface Parts {
   serial: readonly SerialPortFacts[];
   /** Null where there is no board. */
   firmware?: FirmwareFacts | null;
+  notices?: NoticeFacts[];
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -157,6 +159,7 @@ export function compose(parts: Parts): Facts {
     nats,
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
+    notices: parts.notices ?? [],
   };
 }
 
