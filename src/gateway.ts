@@ -9,6 +9,7 @@ import { LogRing } from './core/log-ring.ts';
 import type { Message } from './core/message.ts';
 import { Router } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
+import { UpdateLock } from './core/update-lock.ts';
 import { journalLanes, laneUp, ledgerSubject } from './lane-plan.ts';
 import { listenFor } from './listen/listen.ts';
 import { mqtt as mqttProtocol, nats as natsProtocol } from './listen/protocol.ts';
@@ -20,13 +21,15 @@ import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
 import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
 import { Monitor, type OwnFigures } from './ops/monitor.ts';
+import { readNotices } from './ops/notices.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { Settings } from './ops/settings.ts';
 import { settingsRequests } from './ops/settings-requests.ts';
-import type { Snapshot } from './ops/snapshot.ts';
+import type { NoticeFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { TimeKeeper } from './ops/time-keeper.ts';
+import { UpdateGuard } from './ops/update-guard.ts';
 import { Wear } from './ops/wear.ts';
 import type { Firmware } from './serial/bridge/firmware/firmware.ts';
 import type { BridgeContext } from './serial/bridge/options.ts';
@@ -36,6 +39,10 @@ import { serverId, Uplink } from './uplink.ts';
 
 /** How often the lanes' counters are looked at for their rates. */
 const RATES_MS = 1_000;
+/** A commit this short ends well within the time that a stop may take; a card that stalls is waited for. */
+const COMMIT_LONG_MS = 100;
+/** A board in one of them would have to begin again, or go back to what it ran before. */
+const BOARD_UNSAFE: ReadonlySet<string> = new Set(['transferring', 'verifying', 'trial']);
 
 interface Address {
   host: string;
@@ -70,7 +77,9 @@ export class Gateway implements Service {
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
+  readonly #updates: UpdateGuard;
   readonly #startedAtMs = Date.now();
+  #notices: NoticeFacts[] = [];
   #nats: ClientPort | null = null;
   #serial: SerialEdge | null = null;
   #firmware: Firmware | null = null;
@@ -162,6 +171,11 @@ export class Gateway implements Service {
       probes: () => this.#probes(),
       log: log.child({ part: 'watchdog' }),
     });
+    this.#updates = new UpdateGuard({
+      lock: UpdateLock.of(process.env),
+      unsafe: () => this.#unsafe(),
+      log: log.child({ part: 'updates' }),
+    });
   }
 
   /** What the status page reaches of the parts. */
@@ -219,6 +233,13 @@ export class Gateway implements Service {
     return new GatewayError('config_invalid', 'Retained messages are off', { hint, retriable: false });
   }
 
+  /** What an update must not break off now; '' for nothing. */
+  #unsafe(): string {
+    if (this.#journal.committingForMs >= COMMIT_LONG_MS) return 'a commit';
+    const transfers = this.#firmware?.status().transfers ?? [];
+    return transfers.some(({ state }) => BOARD_UNSAFE.has(state)) ? 'the firmware of a board' : '';
+  }
+
   /** What must answer for the box to be alive: a hub that is away is not one of them. */
   #probes(): ReadonlyMap<string, () => Promise<void>> {
     const { mqtt, nats, status } = this.listeners;
@@ -232,6 +253,8 @@ export class Gateway implements Service {
   /** Rejects with the GatewayError of the first part that can't start; what had started is stopped again. */
   async start(): Promise<void> {
     try {
+      this.#notices = readNotices(this.#config.gateway.data);
+      await this.#updates.start();
       await this.#journal.start();
       this.#time.start();
       await this.#uplink.make();
@@ -276,6 +299,7 @@ export class Gateway implements Service {
     await this.#mqtt.stop();
     await this.#uplink.stop();
     await this.#journal.stop();
+    await this.#updates.stop();
   });
 
   /** Where the box listens: with port 0 in the configuration only this tells. */
@@ -385,6 +409,7 @@ export class Gateway implements Service {
       nats: this.#nats?.status() ?? NO_NATS,
       serial: this.#serial?.status() ?? [],
       firmware: this.#firmware?.status() ?? null,
+      notices: this.#notices,
     });
     return { ...facts, problems: problems(facts) };
   }

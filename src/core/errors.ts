@@ -54,6 +54,7 @@ export const errorCodes = [
   'store_locked',
   'paused',
   'stopping',
+  'update_under_way',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

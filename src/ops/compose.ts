@@ -13,6 +13,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  NoticeFacts,
   SaverFacts,
   SerialPortFacts,
   StoreFacts,
@@ -105,6 +106,7 @@ export interface Parts {
   serial: readonly SerialPortFacts[];
   /** Null where there is no board. */
   firmware?: FirmwareFacts | null;
+  notices?: NoticeFacts[];
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -161,6 +163,7 @@ export function compose(parts: Parts): Facts {
     nats,
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
+    notices: parts.notices ?? [],
   };
 }
 

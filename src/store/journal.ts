@@ -86,7 +86,7 @@ export class Journal implements Service {
   readonly #latency = new LatencyWindow();
   #gathering: Gathering;
   /** The last part is the gathering of what must go to disk. */
-  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[] } | null = null;
+  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[]; atMs: number } | null = null;
   /** Who waits for a position to be on disk. */
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
   readonly #writer: WriterThread;
@@ -250,6 +250,11 @@ export class Journal implements Service {
     return this.#gathering.bytes + this.#committingSum(({ bytes }) => bytes) + (this.#saver?.bytes ?? 0);
   }
 
+  /** For how long the commit under way has been; 0 where there is none. */
+  get committingForMs(): number {
+    return this.#committing === null ? 0 : performance.now() - this.#committing.atMs;
+  }
+
   #committingSum(of: (gathering: Gathering) => number): number {
     return this.#committing?.parts.reduce((sum, { gathering }) => sum + of(gathering), 0) ?? 0;
   }
@@ -367,7 +372,7 @@ export class Journal implements Service {
     const gathered = gathering.batches(wants);
     parts.push({ gathering, batches: this.#saver?.numbered(gathered) ?? gathered, held: null });
     const reserved = this.#saver?.reservations() ?? [];
-    this.#committing = { parts, watermarks, reserved };
+    this.#committing = { parts, watermarks, reserved, atMs: performance.now() };
     const batches = parts.flatMap((part) => part.batches);
     const retained = this.retained?.takeChanges() ?? null;
     // What is held is copied: its reader may still be at it.

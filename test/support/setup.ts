@@ -29,6 +29,7 @@ const programs = {
   'avr-gcc': 'gcc-avr',
   'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
   'qemu-system-arm': 'qemu-system-arm',
+  'docker-compose': 'docker-compose',
 } as const;
 
 /** A file of a library → Debian package. */
