@@ -434,6 +434,11 @@ export class Journal implements Service {
     this.sessions?.committed(failure);
     const gathered = parts.at(-1)?.batches.length ?? 0;
     this.taken.committed(results.slice(results.length - gathered), failure !== null);
+    // Before the next one is sent off: what the saver then gives to the readers comes behind this.
+    batches.forEach((batch, index) => {
+      this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
+    });
+    this.#takeStates(lanes);
     // The next commit is on its way before the receipts of this one cost time.
     if (this.#gathering.count > 0) this.#flush();
     this.#commits++;
@@ -445,10 +450,6 @@ export class Journal implements Service {
       if (this.#saver) this.#saver.written(part, own, failure !== null);
       else part.gathering.settle(own);
     }
-    batches.forEach((batch, index) => {
-      this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
-    });
-    this.#takeStates(lanes);
     for (const { resolve, reject } of placing) {
       if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
       else resolve();
