@@ -439,17 +439,19 @@ export class Journal implements Service {
       this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
     });
     this.#takeStates(lanes);
+    let at = 0;
+    const answers = parts.map((part) => {
+      const own = results.slice(at, at + part.batches.length);
+      at += own.length;
+      return { part, own };
+    });
+    // So too what the saver holds: it is not written twice, and what could not be written goes ahead of what is newer.
+    for (const { part, own } of answers) if (part.held) this.#saver?.written(part.held, own, failure !== null);
     // The next commit is on its way before the receipts of this one cost time.
     if (this.#gathering.count > 0) this.#flush();
     this.#commits++;
     this.#latency.add(commitMs);
-    let at = 0;
-    for (const part of parts) {
-      const own = results.slice(at, at + part.batches.length);
-      at += own.length;
-      if (this.#saver) this.#saver.written(part, own, failure !== null);
-      else part.gathering.settle(own);
-    }
+    for (const { part, own } of answers) if (!part.held) part.gathering.settle(own);
     for (const { resolve, reject } of placing) {
       if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
       else resolve();
