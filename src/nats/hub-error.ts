@@ -9,6 +9,8 @@ const MIN_VERSION_MS = 5_000;
 interface Known {
   readonly says: RegExp;
   readonly code: ErrorCode;
+  /** In plain words, where the text of the hub is not. */
+  readonly means?: string;
   readonly hint: string;
   readonly retryAfterMs?: number;
 }
@@ -18,6 +20,7 @@ const KNOWN: readonly Known[] = [
   {
     says: /authorization violation/i,
     code: 'authorization_failed',
+    means: 'refuses the user, the password or the token',
     hint: "Check upstream.user and upstream.password (or upstream.token) against the authorization of the hub's leafnodes block and accounts.",
   },
   {
@@ -93,7 +96,8 @@ const KNOWN: readonly Known[] = [
 export function hubError(text: string, url: string): GatewayError | null {
   if (/invalid subscription/i.test(text)) return null;
   const known = KNOWN.find(({ says }) => says.test(text));
-  return new GatewayError(known?.code ?? 'hub_error', `the hub at ${url} says: ${text}`, {
+  const what = known?.means === undefined ? `says: ${text}` : `${known.means} (${text})`;
+  return new GatewayError(known?.code ?? 'hub_error', `the hub at ${url} ${what}`, {
     retriable: known?.code !== 'config_invalid',
     hint: known?.hint ?? "The hub's log says more.",
     ...(known?.retryAfterMs === undefined ? {} : { retryAfterMs: known.retryAfterMs }),

@@ -10,7 +10,7 @@ import type {
   SerialPortFacts,
   Snapshot,
 } from './snapshot.ts';
-import { ago, bytes, counted, milliseconds, percent, span } from './words.ts';
+import { ago, bytes, clause, counted, milliseconds, percent, span } from './words.ts';
 
 /** From here on a lane is worth a warning: time is left to act before anything goes. */
 export const LANE_NEARLY_FULL = 0.9;
@@ -95,7 +95,8 @@ function serialProblems(port: SerialPortFacts): Problem[] {
   };
   if (port.state !== 'open' && port.lastError !== null) {
     const plug = 'Plug it in, or see with `petiole serial list` what it is called now';
-    add(port.lastError.code, port.lastError.message, port.lastError.hint || (port.state === 'absent' ? plug : ''));
+    const { code, message, hint } = port.lastError;
+    add(code, `Serial port ${port.name}: ${clause(message)}`, hint || (port.state === 'absent' ? plug : ''));
   }
   if (port.isFlooding) {
     const message = 'The device sends more than the box reads of one port';
@@ -150,7 +151,7 @@ function storeProblems({ store, gateway }: Facts): Problem[] {
   }
   const { fsyncP50Ms: typicalMs, fsyncP99Ms: slowestMs, mended } = store;
   if ((slowestMs ?? 0) >= FSYNC_SLOW_MS || (typicalMs ?? 0) >= FSYNC_TYPICAL_SLOW_MS) {
-    const message = `The disk is slow: a commit takes ${milliseconds(typicalMs)}, and up to ${milliseconds(slowestMs)}`;
+    const message = `The disk is slow: a commit takes ${milliseconds(typicalMs)}, the slowest ${milliseconds(slowestMs)}`;
     const hint = 'A card this slow is often worn out: plan to replace it';
     found.push({ part, severity: 'degraded', code: 'disk_slow', message, hint, sinceMs: null });
   }
@@ -165,9 +166,7 @@ function storeProblems({ store, gateway }: Facts): Problem[] {
 function clockProblems({ clock, gateway }: Facts): Problem[] {
   if (clock.trust !== 'untrusted') return [];
   const shown = `${new Date(gateway.nowMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-  const message =
-    `The time is not known (the clock says ${shown}): no message grows too old, what comes in is marked until it is, and on a clock that is behind ` +
-    "the hub's certificate is checked by the last good time";
+  const message = `The time is not known (the clock says ${shown}): no message grows too old, and what comes in is marked until it is`;
   const hint = 'Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery';
   return [{ part: 'clock', severity: 'degraded', code: 'clock_untrusted', message, hint, sinceMs: null }];
 }
@@ -240,6 +239,8 @@ function recentLosses({ ledger, gateway }: Facts): Problem[] {
   const groups = new Map<string, { row: LedgerFacts; reason: LossReason; lost: number; sinceMs: number }>();
   for (const row of ledger) {
     const { reason } = row;
+    // Of the store as a whole, and told with that it was mended.
+    if (row.lane === '*') continue;
     if (reason === 'unassigned' || row.atMs < gateway.nowMs - LOSS_RECENT_MS) continue;
     const key = `${reason} ${row.lane}`;
     const group = groups.get(key) ?? { row, reason, lost: 0, sinceMs: row.atMs };

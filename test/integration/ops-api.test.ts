@@ -193,6 +193,7 @@ test('the support bundle: one archive, and none of the planted secrets in it', a
       .map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
   );
   assert.deepEqual([...texts.keys()].sort(), [
+    'hardware.json',
     'health.json',
     'history.json',
     'log.ndjson',

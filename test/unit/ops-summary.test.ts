@@ -158,15 +158,15 @@ const situations: { name: string; changes: Changes; says: string }[] = [
     name: 'the clock is wrong',
     changes: { clock: { trust: 'untrusted' } },
     says:
-      'The time is not known (the clock says 2026-01-15 12:00 UTC): no message grows too old, what comes in is marked ' +
-      "until it is, and on a clock that is behind the hub's certificate is checked by the last good time. " +
+      'The time is not known (the clock says 2026-01-15 12:00 UTC): no message grows too old, and what comes in ' +
+      'is marked until it is. ' +
       `Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery. ${FINE}`,
   },
   {
     name: 'the card is slow',
     changes: { store: { fsyncP50Ms: 420, fsyncP99Ms: 1900 } },
     says:
-      'The disk is slow: a commit takes 420 ms, and up to 1.9 s. ' +
+      'The disk is slow: a commit takes 420 ms, the slowest 1.9 s. ' +
       `A card this slow is often worn out: plan to replace it. ${FINE}`,
   },
   {
