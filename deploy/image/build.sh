@@ -101,7 +101,8 @@ install -m 755 deploy/image/init "$stage/initrd/init"
 wanted='ext4 crc32c_generic overlay virtio_pci virtio_mmio virtio_blk mmc_block sdhci-iproc bcm2835 bcm2835-dma gpio-regulator
 clk-raspberrypi reset-raspberrypi gpio-raspberrypi-exp raspberrypi-hwmon pcie-brcmstb xhci-pci dwc2 usb-storage uas sd_mod'
 for module in $wanted; do
-  modprobe -d "$stage/kernel" -S "$version" --show-depends "$module" 2> /dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  # A kernel that has it built in, or not at all, has no file of it.
+  { modprobe -d "$stage/kernel" -S "$version" --show-depends "$module" 2> /dev/null || true; } | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | sort -u | while read -r file; do
   to=$stage/initrd/${file#"$stage/kernel/"}
   mkdir -p "$(dirname "$to")"
