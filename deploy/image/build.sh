@@ -80,6 +80,8 @@ cp -r deploy/image/root/. "$root/"
 install -m 644 deploy/image/take-config.mjs "$root/usr/lib/petiole-image/take-config.mjs"
 chmod 755 "$root"/usr/lib/petiole-image/*.sh "$root/usr/sbin/petiole-image-upgrade"
 install -m 640 -g "$(chroot "$root" id -g petiole)" deploy/image/petiole.yaml "$root/etc/petiole/petiole.yaml"
+# What a factory reset goes back to.
+install -m 644 deploy/image/petiole.yaml "$root/usr/lib/petiole/petiole.yaml"
 ln -sf ../run/systemd/resolve/resolv.conf "$root/etc/resolv.conf"
 printf '%s\n' '# Mounted by the initial RAM disk.' > "$root/etc/fstab"
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh petiole-image petiole-screen
@@ -129,7 +131,8 @@ if [ "$firmware" = yes ]; then
 fi
 
 mkfs.ext4 -q -L petiole-root -d "$root" "$stage/root.ext4" "${root_mib}M"
-mkfs.ext4 -q -L petiole-data "$stage/data.ext4" "${data_mib}M"
+# Blocks of 4 KiB although it begins small: it grows to the size of a card.
+mkfs.ext4 -q -b 4096 -L petiole-data "$stage/data.ext4" "${data_mib}M"
 
 mkdir -p "$(dirname "$out")"
 rm -f "$out"

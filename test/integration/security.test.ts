@@ -121,6 +121,9 @@ function machineIn(root: string): string[] {
     'etc/petiole/petiole.yaml',
     'etc/petiole/credentials/hub',
     'etc/default/petiole',
+    'data/machine-id',
+    'data/ssh/authorized_keys',
+    'data/ssh/ssh_host_ed25519_key',
   ];
   for (const file of files) {
     mkdirSync(dirname(join(root, file)), { recursive: true });
