@@ -5,11 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hashPassword } from '../../../src/core/password.ts';
 import { arm64 } from '../../support/arm64.ts';
+import { filesWithCredential } from '../../support/credential-scan.ts';
 import { connectHub, createStream, readStream, waitForStream } from '../../support/hub-stream.ts';
 import { mosquittoPub } from '../../support/mosquitto.ts';
 import { startNatsServer } from '../../support/nats-server.ts';
@@ -48,6 +49,26 @@ function imageOf(folder: string): string {
   return image;
 }
 
+/** Nothing secret is in the image: no credential, no host key, no password, no identity. */
+function scan(image: string, folder: string): void {
+  const root = join(folder, 'root.ext4');
+  // Where build.sh puts the root partition.
+  execFileSync('dd', [`if=${image}`, `of=${root}`, 'bs=1M', 'skip=132', 'count=1024', 'conv=sparse', 'status=none']);
+  for (const path of ['/etc', '/root', '/var/lib', '/usr/lib/petiole', '/usr/lib/petiole-image']) {
+    const to = join(folder, path.replaceAll('/', '_'));
+    mkdirSync(to);
+    execFileSync('debugfs', ['-R', `rdump ${path} ${to}`, root], { stdio: 'ignore' });
+    assert.deepEqual(filesWithCredential(to), [], path);
+  }
+  const etc = join(folder, '_etc/etc');
+  assert.deepEqual(
+    readdirSync(join(etc, 'ssh')).filter((name) => name.startsWith('ssh_host_')),
+    [],
+  );
+  assert.doesNotMatch(readFileSync(join(etc, 'shadow'), 'utf8'), /^[^:]+:[^*!:]/m);
+  assert.equal(readFileSync(join(etc, 'machine-id'), 'utf8'), '');
+}
+
 const minutes = (sinceMs: number) => `${Math.round((performance.now() - sinceMs) / 1000)} s`;
 
 /** What must be each box's own: name → text. */
@@ -63,6 +84,7 @@ function secretsOf(guest: Guest): Map<string, string> {
 
 test('a flashed card makes a box of its own, which survives a power cut and says what is wrong', async (t) => {
   const image = imageOf(tempDir(t, 'image'));
+  scan(image, tempDir(t, 'scan'));
   const hub = await startNatsServer(t, { jetstream: true, leafnodes: true });
   const client = await connectHub(t, hub.clientUrl);
   await createStream(client, 'S', ['line3.>']);
