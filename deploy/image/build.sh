@@ -80,6 +80,8 @@ cp -r deploy/image/root/. "$root/"
 install -m 644 deploy/image/take-config.mjs "$root/usr/lib/petiole-image/take-config.mjs"
 chmod 755 "$root"/usr/lib/petiole-image/*.sh "$root/usr/sbin/petiole-image-upgrade"
 install -m 640 -g "$(chroot "$root" id -g petiole)" deploy/image/petiole.yaml "$root/etc/petiole/petiole.yaml"
+# What a factory reset goes back to.
+install -m 644 deploy/image/petiole.yaml "$root/usr/lib/petiole/petiole.yaml"
 ln -sf ../run/systemd/resolve/resolv.conf "$root/etc/resolv.conf"
 printf '%s\n' '# Mounted by the initial RAM disk.' > "$root/etc/fstab"
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh petiole-image petiole-screen
@@ -101,7 +103,8 @@ install -m 755 deploy/image/init "$stage/initrd/init"
 wanted='ext4 crc32c_generic overlay virtio_pci virtio_mmio virtio_blk mmc_block sdhci-iproc bcm2835 bcm2835-dma gpio-regulator
 clk-raspberrypi reset-raspberrypi gpio-raspberrypi-exp raspberrypi-hwmon pcie-brcmstb xhci-pci dwc2 usb-storage uas sd_mod'
 for module in $wanted; do
-  modprobe -d "$stage/kernel" -S "$version" --show-depends "$module" 2> /dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  # A kernel that has it built in, or not at all, has no file of it.
+  { modprobe -d "$stage/kernel" -S "$version" --show-depends "$module" 2> /dev/null || true; } | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | sort -u | while read -r file; do
   to=$stage/initrd/${file#"$stage/kernel/"}
   mkdir -p "$(dirname "$to")"
@@ -128,7 +131,8 @@ if [ "$firmware" = yes ]; then
 fi
 
 mkfs.ext4 -q -L petiole-root -d "$root" "$stage/root.ext4" "${root_mib}M"
-mkfs.ext4 -q -L petiole-data "$stage/data.ext4" "${data_mib}M"
+# Blocks of 4 KiB although it begins small: it grows to the size of a card.
+mkfs.ext4 -q -b 4096 -L petiole-data "$stage/data.ext4" "${data_mib}M"
 
 mkdir -p "$(dirname "$out")"
 rm -f "$out"
