@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { GatewayError } from '../core/errors.ts';
+import { UpdateLock } from '../ops/update-lock.ts';
 import { openSigned } from '../serial/bridge/firmware/image.ts';
 import { fileOf } from './firmware-files.ts';
 import { type FirmwareOptions, needed } from './firmware-options.ts';
@@ -67,8 +68,10 @@ export async function flash(options: FirmwareOptions): Promise<number> {
       const hint = 'Give --yes once it is the right image, board and device; --dry-run shows the command';
       throw new GatewayError('permission_denied', 'A boot loader keeps no image to go back to', { hint });
     }
-    const child = spawn(program, args, { stdio: 'inherit' });
-    const [code] = (await once(child, 'exit')) as [number | null];
+    const [code] = await UpdateLock.during(process.env, 'the flashing', async () => {
+      const child = spawn(program, args, { stdio: 'inherit' });
+      return (await once(child, 'exit')) as [number | null];
+    });
     if (code === 0) return 0;
     const hint =
       'Is the board in its boot loader, and does nobody else hold the device? A running box lets go of it when stopped';
