@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { GatewayError } from '../core/errors.ts';
-import { UpdateLock } from '../core/update-lock.ts';
+import { UpdateLock } from '../ops/update-lock.ts';
 import { openSigned } from '../serial/bridge/firmware/image.ts';
 import { fileOf } from './firmware-files.ts';
 import { type FirmwareOptions, needed } from './firmware-options.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
-import { UpdateLock } from '../core/update-lock.ts';
+import { UpdateLock } from '../ops/update-lock.ts';
 import { carryOut } from './carry-out.ts';
 import type { Command } from './command.ts';
 import { exportTo, importFrom, stats, trim, verify } from './journal-file.ts';

@@ -27,6 +27,7 @@ export const errorCodes = [
   'hub_too_old',
   'hub_no_jetstream',
   'no_stream',
+  'no_interest',
   'stream_refused',
   'stream_busy',
   'permission_denied',

@@ -1,7 +1,7 @@
 import { describeError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
-import type { UpdateLock } from '../core/update-lock.ts';
+import type { UpdateLock } from './update-lock.ts';
 
 /** Soon enough for what lasts longer than a stop may take, and no load. */
 const LOOK_MS = 100;

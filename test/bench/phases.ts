@@ -229,7 +229,7 @@ export async function endToEnd(ground: Ground, messages: number, messagesPerSeco
 }
 
 /** Of microseconds; zeros where there are none. */
-function figuresOf(times: Histogram): { p50: number; p99: number; max: number } {
+export function figuresOf(times: Histogram): { p50: number; p99: number; max: number } {
   if (times.count === 0) return { p50: 0, p99: 0, max: 0 };
   return { p50: times.percentile(50) / 1000, p99: times.percentile(99) / 1000, max: times.max / 1000 };
 }

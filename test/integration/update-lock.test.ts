@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { GatewayError } from '../../src/core/errors.ts';
-import { UpdateLock } from '../../src/core/update-lock.ts';
+import { UpdateLock } from '../../src/ops/update-lock.ts';
 import { startBox } from '../support/box.ts';
 import { Child } from '../support/child.ts';
 import { mosquittoPub } from '../support/mosquitto.ts';

@@ -35,6 +35,7 @@ export function lane(changes: Partial<LaneFacts> = {}): LaneFacts {
 export function client(clientId: string, changes: Partial<ClientFacts> = {}): ClientFacts {
   return {
     clientId,
+    user: '',
     // A port of its own for each name.
     remote: `192.0.2.7:${10_000 + [...clientId].reduce((sum, char, i) => sum + (i + 1) * char.charCodeAt(0), 0)}`,
     protocol: 'MQTT 5.0',
@@ -67,6 +68,7 @@ export function loss(changes: Partial<LedgerFacts> = {}): LedgerFacts {
 /** What can be changed of the facts: whole parts, or some members of a part. */
 export interface Changes {
   gateway?: Partial<Facts['gateway']>;
+  clock?: Partial<Facts['clock']>;
   link?: Partial<Facts['link']>;
   store?: Partial<Facts['store']>;
   mqtt?: Partial<Facts['mqtt']>;
@@ -123,7 +125,7 @@ export function facts(changes: Changes = {}): Facts {
     commands: changes.commands ?? [],
     ledger: changes.ledger ?? [],
     losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
-    clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0 },
+    clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0, ...changes.clock },
     store: {
       state: 'ok',
       error: null,
@@ -136,6 +138,7 @@ export function facts(changes: Changes = {}): Facts {
       fsyncP99Ms: 18,
       queuedMessages: 0,
       saver: null,
+      mended: null,
       wear: {
         bytesWritten: 1e9,
         commits: 52_310,
@@ -153,6 +156,7 @@ export function facts(changes: Changes = {}): Facts {
       sessions: { count: 3, countMax: 10_000, connected: 2, queued: 5, bytes: 1_024, bytesMax: 64 * 1024 * 1024 },
       retained: { count: 12, countMax: 10_000, bytes: 7_000, bytesMax: 16 * 1024 ** 2, left: 0 },
       clients: [client('press-1'), client('oven-12')],
+      lost: { count: 0, clients: [] },
       ...changes.mqtt,
     },
     nats: {

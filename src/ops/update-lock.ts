@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GatewayError } from './errors.ts';
+import { GatewayError } from '../core/errors.ts';
 
 /** Where balena's supervisor looks, in every container. */
 const BALENA_LOCK = '/tmp/balena/updates.lock';
