@@ -326,6 +326,7 @@ export class Gateway implements Service {
       boards: bridges,
       ...(this.#firmware && { bridge: this.#bridgeContext(this.#firmware) }),
       router: this.#router,
+      gateway: this.#config.gateway.name,
       log,
     });
   }

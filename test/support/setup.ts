@@ -29,6 +29,8 @@ const programs = {
   'avr-gcc': 'gcc-avr',
   'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
   'qemu-system-arm': 'qemu-system-arm',
+  avrdude: 'avrdude',
+  stm32flash: 'stm32flash',
 } as const;
 
 /** A file of a library → Debian package. */

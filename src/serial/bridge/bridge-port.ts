@@ -4,7 +4,7 @@ import { once } from '../../core/service.ts';
 import { errorHeaders } from '../error-headers.ts';
 import { Recorder } from '../recorder.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { type Sniffer, Supervisor } from '../supervisor.ts';
+import { Supervisor } from '../supervisor.ts';
 import type { Board } from './board.ts';
 import { BoardUpdater } from './board-updater.ts';
 import { Calls, type Outcome } from './calls.ts';
@@ -53,7 +53,7 @@ export class BridgePort {
   readonly recorder: Recorder;
   readonly #context: SerialContext;
   readonly #bridge: BridgeContext;
-  readonly #supervisor: Supervisor;
+  readonly supervisor: Supervisor;
   readonly #link: FrameLink;
   readonly #conversations: Conversations;
   readonly #out: NumberedOut;
@@ -90,12 +90,12 @@ export class BridgePort {
     this.#context = context;
     this.#bridge = bridge;
     this.#counters = Object.fromEntries(boardCounters.map((counter) => [counter, 0])) as BoardCounters;
-    this.#supervisor = new Supervisor(
+    this.supervisor = new Supervisor(
       { name, identity, settings: line, silenceMs, isGathered: false, root, held, log },
       { data: (chunk) => this.#data(chunk), opened: () => this.#opened(), lost: () => this.#lostLine() },
     );
     this.#link = new FrameLink(
-      (bytes) => void this.#supervisor.write(bytes).catch(() => undefined),
+      (bytes) => void this.supervisor.write(bytes).catch(() => undefined),
       (frame) => this.#frame(frame),
       (cause, count) => this.recorder.mark(this.#receivedAtMs, cause, `${count} bytes`),
     );
@@ -129,25 +129,20 @@ export class BridgePort {
   async start(): Promise<void> {
     this.#conversations.start();
     this.#commands.start();
-    this.#supervisor.start();
+    this.supervisor.start();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   readonly stop = once(async () => {
     clearInterval(this.#timer);
     this.#commands.stop();
-    await this.#supervisor.stop();
+    await this.supervisor.stop();
     this.#end();
     this.#ownRequests.stop();
   });
 
-  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
-  sniff(sniffer: Sniffer): () => void {
-    return this.#supervisor.sniff(sniffer);
-  }
-
   status(): SerialPortStatus {
-    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
+    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.supervisor;
     const { values, published, refused, malformed, unknownTypes, unknownFlags } = this.#counters;
     const { discarded, counters } = this.#link;
     return {
