@@ -51,6 +51,7 @@ static petiole_beacon beacon;
 static uint32_t produced, pending;
 static uint32_t lost_told;
 static uint8_t state_told;
+static unsigned percent_told;
 static double awake_at;
 
 static double seconds(void) {
@@ -240,9 +241,11 @@ static void boot(void) {
 
 static void tell_changes(void) {
   petiole *board = &memory->board;
+  unsigned percent = board->image.size == 0 ? 0 : (unsigned)((uint64_t)board->image.offset * 100 / board->image.size);
   if (board->words.lost != lost_told) printf("lost %u\n", lost_told = board->words.lost);
-  if (board->image_state == state_told) return;
+  if (board->image_state == state_told && (state_told != PETIOLE_RECEIVING || percent == percent_told)) return;
   state_told = board->image_state;
+  percent_told = percent;
   printf("firmware %s %u\n", state_names[state_told % 5], board->image.offset);
 }
 
