@@ -25,8 +25,8 @@ const BREAKS = {
   /** Receipts go out before the commit. */
   'early-ack': {
     file: 'store/journal.js',
-    line: 'this.#gathering.add(part, message, receipt, token, reached);',
-    instead: 'receipt?.accepted(token, reached); this.#gathering.add(part, message, null, token, reached);',
+    line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
+    instead: 'receipt?.accepted(token, reached); this.#commits.gathering.add(part, message, null, token, reached);',
   },
   /** The saver gives receipts for what it has only handed to the link. */
   unheld: {
