@@ -39,12 +39,12 @@ export function Overview(): JSX.Element {
       )}
       <div class="cards">
         <LinkCard snapshot={snapshot} />
-        <InputCard status={status} />
-        <BoxCard snapshot={snapshot} sample={sample} />
         <div class="stack">
-          <StorageCard snapshot={snapshot} sample={sample} />
+          <InputCard status={status} />
           <ClockCard snapshot={snapshot} />
         </div>
+        <BoxCard snapshot={snapshot} sample={sample} />
+        <StorageCard snapshot={snapshot} sample={sample} />
       </div>
       <Panel title="Lanes">
         <Lanes lanes={snapshot.lanes} nowMs={snapshot.gateway.nowMs} />
