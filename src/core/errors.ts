@@ -27,6 +27,7 @@ export const errorCodes = [
   'hub_too_old',
   'hub_no_jetstream',
   'no_stream',
+  'no_interest',
   'stream_refused',
   'stream_busy',
   'permission_denied',
@@ -36,6 +37,7 @@ export const errorCodes = [
   'port_missing',
   'port_ambiguous',
   'port_busy',
+  'port_lent',
   'port_failed',
   'port_lost',
   'port_silent',
@@ -53,6 +55,7 @@ export const errorCodes = [
   'store_locked',
   'paused',
   'stopping',
+  'update_under_way',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -4,6 +4,11 @@ import type { PublishResult } from './leaf-types.ts';
 import type { Mount } from './mount.ts';
 import { isAlwaysWanted, type SubjectRules } from './permissions.ts';
 
+/** Live messages are dropped above this: older than a slow line's few seconds they are worth little. */
+const LIVE_BYTES_MAX = 4 * 1024 * 1024;
+/** The forwarder and the box's own requests may go on a little, so that a window already begun finds its room. */
+const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
+
 const DIRECT_GET = '$JS.API.DIRECT.GET.';
 /** Direct gets are served by this queue group at the hub; one that is not named gets nothing. */
 const SYSTEM_QUEUE: readonly string[] = ['_sys_'];
@@ -37,8 +42,8 @@ export class HubOutlet {
   }
 
   /**
-   * `served`: queue groups that have their copy, and are not named to the hub. `bytesMax`: the output may have so much
-   * before this message.
+   * `served`: queue groups that have their copy, and are not named to the hub. `kind`: what is live finds no room where
+   * what is kept, or asked by the box itself, still does.
    */
   send(
     connection: LeafConnection | null,
@@ -47,7 +52,7 @@ export class HubOutlet {
     headers: Buffer,
     payload: Buffer,
     served: readonly string[],
-    bytesMax: number,
+    kind: 'live' | 'kept',
   ): PublishResult {
     if (connection === null) return this.#drop('not-connected');
     const atHub = this.#mount.toHub(subject);
@@ -59,7 +64,7 @@ export class HubOutlet {
     const passed = hub.headers ? headers : NO_HEADERS;
     const bytes = passed.length + payload.length;
     if (bytes > hub.maxPayload) return this.#drop('too-large');
-    if (output.bytes > bytesMax) return this.#drop('full');
+    if (output.bytes > (kind === 'live' ? LIVE_BYTES_MAX : OUTPUT_BYTES_MAX)) return this.#drop('full');
     this.#beforeSending();
     const encoded = output.encoder.message(atHub, this.#mount.toHub(reply), queues, passed, payload);
     if (encoded !== 'ok') return this.#drop(encoded === 'illegal' ? 'forbidden' : 'too-large');

@@ -9,7 +9,7 @@ import { once, type Service } from '../core/service.ts';
 import { isFilter } from '../core/subject.ts';
 import { splitAckReply } from './ack-reply.ts';
 import { FailureLog } from './failure-log.ts';
-import { HubAddresses, parseHubUrl } from './hub-addresses.ts';
+import { HubAddresses, hubsOf } from './hub-addresses.ts';
 import { leavingError, limitOf, notSentError } from './hub-error.ts';
 import { HubOutlet } from './hub-outlet.ts';
 import { LameDuckWatch } from './lame-duck-watch.ts';
@@ -23,11 +23,6 @@ import { isAlwaysWanted, mayAnnounce, prohibitions, type SubjectRules } from './
 import { ReconnectPolicy } from './reconnect-policy.ts';
 import { type Answer, RequestTable } from './request-table.ts';
 
-/** Live messages are dropped above this: older than a slow line's few seconds they are worth little. */
-const LIVE_BYTES_MAX = 4 * 1024 * 1024;
-/** The forwarder and the box's own requests may go on a little, so that a window already begun finds its room. */
-const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
-
 const NO_NAMES: readonly string[] = [];
 
 /** The box's place in the hub's cluster: an ordinary leaf node. Owns the one loop that makes new connections. */
@@ -37,8 +32,7 @@ export class LeafLink implements Service {
   readonly #log: Log;
   readonly #failures: FailureLog;
   readonly #addresses: HubAddresses;
-  readonly #user: string | null;
-  readonly #password: string | null;
+  readonly #signIn: { readonly user: string | null; readonly password: string | null };
   readonly #mount: Mount;
   /** Subjects as the box has them, on top of the hub's own permissions. */
   readonly #mayImport: SubjectRules;
@@ -63,18 +57,19 @@ export class LeafLink implements Service {
   /** Throws a GatewayError `config_invalid` for a URL it can't use. */
   constructor(options: LeafOptions, listener: LeafListener, log: Log) {
     assert(options.urls.length > 0, 'at least one URL');
-    const hubs = options.urls.map(parseHubUrl);
-    const named = hubs.find(({ user }) => user !== '');
+    const { addresses, user, password } = hubsOf(options);
     this.#options = options;
     this.#mount = new Mount(options.prefix);
-    this.#outlet = new HubOutlet(this.#mount, prohibitions(options.denyExports), () => this.#announceChanges());
+    this.#outlet = new HubOutlet(this.#mount, prohibitions(options.denyExports), () => {
+      // A party that subscribes and then asks must have its inbox announced ahead of the question.
+      if (this.#local.hasChanges) this.#announce();
+    });
     this.#mayImport = prohibitions(options.denyImports);
     this.#listener = listener;
     this.#log = log;
     this.#failures = new FailureLog(log);
-    this.#addresses = new HubAddresses(hubs.map(({ address }) => address));
-    this.#user = options.user ?? named?.user ?? null;
-    this.#password = options.user === null ? (named?.password ?? null) : options.password;
+    this.#addresses = new HubAddresses(addresses);
+    this.#signIn = { user, password };
     const backoff = options.backoff ?? hubBackoff;
     this.#policy = new ReconnectPolicy(backoff, this.#addresses);
     this.#inbox = `${options.inboxPrefix}.`;
@@ -153,12 +148,12 @@ export class LeafLink implements Service {
    * are not named to the hub.
    */
   publish(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
-    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, LIVE_BYTES_MAX);
+    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, 'live');
   }
 
   /** The same for journaled messages: finds room where live messages are already dropped. Look at `writable` first. */
   forward(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
-    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, OUTPUT_BYTES_MAX);
+    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, 'kept');
   }
 
   /**
@@ -171,7 +166,7 @@ export class LeafLink implements Service {
     const answer = this.#requests.wait(token, subject, timeoutMs);
     const body = typeof payload === 'string' ? Buffer.from(payload) : payload;
     const inbox = this.#inbox + token;
-    const result = this.#outlet.send(this.#connection, subject, inbox, NO_HEADERS, body, NO_NAMES, OUTPUT_BYTES_MAX);
+    const result = this.#outlet.send(this.#connection, subject, inbox, NO_HEADERS, body, NO_NAMES, 'kept');
     if (result !== 'sent') this.#requests.fail(token, notSentError(subject, result));
     return answer;
   }
@@ -207,11 +202,6 @@ export class LeafLink implements Service {
     };
   }
 
-  /** A party that subscribes and then asks must have its inbox announced ahead of the question. */
-  #announceChanges(): void {
-    if (this.#local.hasChanges) this.#announce();
-  }
-
   #announce(): void {
     const connection = this.#connection;
     if (connection !== null) this.#announceTo(connection);
@@ -228,8 +218,7 @@ export class LeafLink implements Service {
     const known = {
       ...this.#options,
       address,
-      user: this.#user,
-      password: this.#password,
+      ...this.#signIn,
       denied: this.#options.denyImports.map((filter) => this.#mount.toHub(filter)),
       loopSubject: this.#loopSubject,
     };

@@ -1,3 +1,4 @@
+import type { OwnFigures } from './monitor.ts';
 import { forecast, RateMeter } from './rate.ts';
 import type {
   ClockFacts,
@@ -13,6 +14,7 @@ import type {
   LossReason,
   MqttFacts,
   NatsFacts,
+  NoticeFacts,
   SaverFacts,
   SerialPortFacts,
   StoreFacts,
@@ -105,6 +107,7 @@ export interface Parts {
   serial: readonly SerialPortFacts[];
   /** Null where there is no board. */
   firmware?: FirmwareFacts | null;
+  notices?: NoticeFacts[];
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -128,6 +131,24 @@ export class LaneRates {
     const meter = this.#meters.get(name);
     return { rateInPerS: meter?.in.perSecond(nowMs) ?? 0, rateOutPerS: meter?.out.perSecond(nowMs) ?? 0 };
   }
+}
+
+/** What the parts know, for the plots. `link`: null without an upstream. */
+export function ownFigures(
+  { lanes, commits, commitP99Ms }: { lanes: readonly LaneReport[]; commits: number; commitP99Ms: number },
+  known: LaneRates,
+  link: { state: string; rttMs: number | null } | null,
+): OwnFigures {
+  const nowMs = performance.now();
+  const rates = lanes.map(({ name }) => known.of(name, nowMs));
+  return {
+    depth: lanes.reduce((sum, lane) => sum + lane.depth, 0),
+    rateInPerS: rates.reduce((sum, rate) => sum + rate.rateInPerS, 0),
+    rateOutPerS: rates.reduce((sum, rate) => sum + rate.rateOutPerS, 0),
+    fsyncP99Ms: commits > 0 ? commitP99Ms : null,
+    rttMs: link?.rttMs ?? null,
+    linkUp: link === null ? null : Number(link.state === 'up'),
+  };
 }
 
 export function compose(parts: Parts): Facts {
@@ -161,6 +182,7 @@ export function compose(parts: Parts): Facts {
     nats,
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
+    notices: parts.notices ?? [],
   };
 }
 

@@ -5,6 +5,7 @@ import type {
   LaneFacts,
   LedgerFacts,
   LossReason,
+  NoticeFacts,
   Problem,
   SerialPortFacts,
   Snapshot,
@@ -49,6 +50,7 @@ export function problems(facts: Facts): Problem[] {
     ...streamProblems(facts),
     ...commandProblems(facts),
     ...recentLosses(facts),
+    ...facts.notices.map(noticeProblem),
   );
   // Sorting is stable: the order of the data path stays within each severity.
   return found.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
@@ -254,6 +256,10 @@ function recentLosses({ ledger, gateway }: Facts): Problem[] {
     hint: CURES[reason],
     sinceMs,
   }));
+}
+
+function noticeProblem(notice: NoticeFacts): Problem {
+  return { part: notice.part, severity: 'degraded', ...failureOf(notice), sinceMs: notice.atMs };
 }
 
 function failureOf({ code, message, hint }: Failure): Failure {

@@ -30,12 +30,20 @@ export interface Snapshot {
   serial: SerialPortFacts[];
   /** Null where there is no board. */
   firmware: FirmwareFacts | null;
+  /** What programs around the box have left for its operator. */
+  notices: NoticeFacts[];
   /** What is wrong now, worst first: computed from the rest by `problems()` in health.ts. */
   problems: Problem[];
 }
 
 /** A snapshot before it has been judged. */
 export type Facts = Omit<Snapshot, 'problems'>;
+
+/** A file in the folder `notices` beside the journal. */
+export interface NoticeFacts extends Failure {
+  part: string;
+  atMs: number;
+}
 
 /** What `describeError` of core gives. */
 export interface Failure {

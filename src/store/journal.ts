@@ -86,7 +86,7 @@ export class Journal implements Service {
   readonly #latency = new LatencyWindow();
   #gathering: Gathering;
   /** The last part is the gathering of what must go to disk. */
-  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[] } | null = null;
+  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[]; atMs: number } | null = null;
   /** Who waits for a position to be on disk. */
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
   readonly #writer: WriterThread;
@@ -250,6 +250,11 @@ export class Journal implements Service {
     return this.#gathering.bytes + this.#committingSum(({ bytes }) => bytes) + (this.#saver?.bytes ?? 0);
   }
 
+  /** For how long the commit under way has been; 0 where there is none. */
+  get committingForMs(): number {
+    return this.#committing === null ? 0 : performance.now() - this.#committing.atMs;
+  }
+
   #committingSum(of: (gathering: Gathering) => number): number {
     return this.#committing?.parts.reduce((sum, { gathering }) => sum + of(gathering), 0) ?? 0;
   }
@@ -367,7 +372,7 @@ export class Journal implements Service {
     const gathered = gathering.batches(wants);
     parts.push({ gathering, batches: this.#saver?.numbered(gathered) ?? gathered, held: null });
     const reserved = this.#saver?.reservations() ?? [];
-    this.#committing = { parts, watermarks, reserved };
+    this.#committing = { parts, watermarks, reserved, atMs: performance.now() };
     const batches = parts.flatMap((part) => part.batches);
     const retained = this.retained?.takeChanges() ?? null;
     // What is held is copied: its reader may still be at it.
@@ -429,21 +434,24 @@ export class Journal implements Service {
     this.sessions?.committed(failure);
     const gathered = parts.at(-1)?.batches.length ?? 0;
     this.taken.committed(results.slice(results.length - gathered), failure !== null);
-    // The next commit is on its way before the receipts of this one cost time.
-    if (this.#gathering.count > 0) this.#flush();
-    this.#commits++;
-    this.#latency.add(commitMs);
-    let at = 0;
-    for (const part of parts) {
-      const own = results.slice(at, at + part.batches.length);
-      at += own.length;
-      if (this.#saver) this.#saver.written(part, own, failure !== null);
-      else part.gathering.settle(own);
-    }
+    // Before the next one is sent off: what the saver then gives to the readers comes behind this.
     batches.forEach((batch, index) => {
       this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
     });
     this.#takeStates(lanes);
+    let at = 0;
+    const answers = parts.map((part) => {
+      const own = results.slice(at, at + part.batches.length);
+      at += own.length;
+      return { part, own };
+    });
+    // So too what the saver holds: it is not written twice, and what could not be written goes ahead of what is newer.
+    for (const { part, own } of answers) if (part.held) this.#saver?.written(part.held, own, failure !== null);
+    // The next commit is on its way before the receipts of this one cost time.
+    if (this.#gathering.count > 0) this.#flush();
+    this.#commits++;
+    this.#latency.add(commitMs);
+    for (const { part, own } of answers) if (!part.held) part.gathering.settle(own);
     for (const { resolve, reject } of placing) {
       if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
       else resolve();

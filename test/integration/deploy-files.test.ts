@@ -40,18 +40,6 @@ test('the dashboard and the alerts ask only for what the box shows', () => {
   assert.throws(() => check('petiole_link_up{lane="x"}'));
 });
 
-test('the compose file for balena keeps to what it takes: version 2, named volumes, one journal at a time', () => {
-  const { version, services, volumes } = parse(read('balena/docker-compose.yml'));
-  assert.match(version, /^2\./);
-  for (const volume of services.petiole.volumes)
-    assert.ok(volume.split(':')[0] in volumes, `${volume} is a bind mount`);
-  assert.equal(services.petiole.labels['io.balena.update.strategy'], 'kill-then-download');
-  const application = parse(readFileSync(join(DEPLOY, '../balena.yml'), 'utf8'));
-  assert.equal(application.version, JSON.parse(readFileSync(join(DEPLOY, '../package.json'), 'utf8')).version);
-  // There is no Node 24 for 32-bit ARM.
-  for (const type of application.data.supportedDeviceTypes) assert.match(type, /64|raspberrypi5/);
-});
-
 test('the container is not root, keeps its root file system read-only, and ends a box that cannot take data', () => {
   const dockerfile = read('container/Dockerfile');
   assert.match(dockerfile, /^USER [1-9]\d*:/m);

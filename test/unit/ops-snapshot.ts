@@ -146,6 +146,7 @@ export interface Changes {
   ledger?: LedgerFacts[];
   losses?: Partial<Facts['losses']>;
   serial?: Facts['serial'];
+  notices?: Facts['notices'];
 }
 
 /** A box at its best (connected, everything sent, two sensors), with changes. */
@@ -234,6 +235,7 @@ export function facts(changes: Changes = {}): Facts {
     },
     serial: changes.serial ?? [],
     firmware: null,
+    notices: changes.notices ?? [],
   };
 }
 
