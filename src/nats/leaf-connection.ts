@@ -88,10 +88,7 @@ export class LeafConnection implements SingleUse {
     this.#parser = new LeafParser(this.#operations());
     this.#liveness = new Liveness(
       {
-        sendPing: () => {
-          this.#output.encoder.ping();
-          this.#output.schedule();
-        },
+        sendPing: () => this.#output.ping(),
         receivedBytes,
         dead: (unansweredMs) => this.end(staleError(this.address.url, unansweredMs)),
       },
@@ -212,6 +209,7 @@ export class LeafConnection implements SingleUse {
         this.#output.schedule();
       },
       pong: () => {
+        if (!this.#output.pong()) return;
         this.#liveness.pong();
         if (this.#state === 'announcing') this.#up();
       },

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { LeafEncoder } from './encoder.ts';
+import { Headroom } from './headroom.ts';
 import { OncePerTick } from './once-per-tick.ts';
 
-/** The forwarder stops above this: two round trips of a fast line, so that live messages never wait long behind it. */
+/** The forwarder stops above this: what waits here waits in memory. What is on its way has its own bound (headroom.ts). */
 const HIGH_BYTES = 512 * 1024;
 /** And goes on below this. */
 const LOW_BYTES = 128 * 1024;
@@ -19,6 +20,10 @@ export class Output {
   /** Handed to the socket and not yet taken by the system. */
   #inFlightBytes = 0;
   #wasHigh = false;
+  #flushedBytes = 0;
+  readonly #headroom = new Headroom();
+  /** PINGs without their PONG, oldest first: true for those that measure the headroom. */
+  readonly #pings: boolean[] = [];
 
   /** `drained` is called when the queue has fallen below the low mark after it was above the high one. */
   constructor(socket: Duplex, drained: () => void) {
@@ -31,14 +36,45 @@ export class Output {
     return this.encoder.bytes + this.#inFlightBytes;
   }
 
+  /** False where a backlog must wait, until `drained`. */
   get writable(): boolean {
-    if (this.bytes < HIGH_BYTES) return true;
+    if (this.bytes < HIGH_BYTES && this.#headroom.has(this.#written)) return true;
     this.#wasHigh = true;
     return false;
   }
 
+  get #written(): number {
+    return this.#flushedBytes + this.encoder.bytes;
+  }
+
+  ping(): void {
+    this.#pings.push(false);
+    this.encoder.ping();
+    this.schedule();
+  }
+
+  /** Takes a PONG of the hub; true where it answers a `ping()`. */
+  pong(): boolean {
+    const isProbe = this.#pings.shift();
+    if (isProbe !== true) return isProbe === false;
+    this.#headroom.answered(performance.now());
+    if (this.#probe()) this.#flushSoon.schedule();
+    this.#tellDrained();
+    return false;
+  }
+
+  /** True where a PING was written that measures the headroom. */
+  #probe(): boolean {
+    if (!this.#headroom.isProbeDue(this.#written)) return false;
+    this.#pings.push(true);
+    this.encoder.ping();
+    this.#headroom.probed(this.#written, performance.now());
+    return true;
+  }
+
   /** After each operation given to the encoder. */
   schedule(): void {
+    this.#probe();
     if (this.encoder.bytes >= FLUSH_BYTES) {
       this.flush();
     } else {
@@ -51,6 +87,7 @@ export class Output {
     if (bytes === 0 || this.#closed) return;
     const segments = this.encoder.take();
     this.#inFlightBytes += bytes;
+    this.#flushedBytes += bytes;
     this.#socket.cork();
     for (let i = 0; i < segments.length - 1; i++) this.#socket.write(segments[i] as Buffer);
     this.#socket.write(segments.at(-1) as Buffer, () => this.#taken(bytes));
@@ -65,9 +102,12 @@ export class Output {
   #taken(bytes: number): void {
     this.#inFlightBytes -= bytes;
     if (this.#inFlightBytes === 0) this.encoder.recycle();
-    if (this.#wasHigh && this.bytes < LOW_BYTES && !this.#closed) {
-      this.#wasHigh = false;
-      this.#drained();
-    }
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
+    if (!this.#wasHigh || this.bytes >= LOW_BYTES || this.#closed || !this.#headroom.has(this.#written)) return;
+    this.#wasHigh = false;
+    this.#drained();
   }
 }

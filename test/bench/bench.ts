@@ -3,9 +3,9 @@
  *
  *   --quick        small counts: shows that everything runs, not how fast
  *   --no-peers     the box alone
- *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, saver, nats, leaf, edge-full, edge-500, edge-5000, drain, drain-always, drain-r3,
- *                  live, end-to-end, fan-out-0, fan-out-1, connections, retained, sessions, serial-flood, serial-modbus,
- *                  serial-replug (may be given again)
+ *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, saver, nats, leaf, edge-full, edge-500, edge-5000,
+ *                  drain, drain-always, drain-r3, live, start, slow-disk, end-to-end, fan-out-0, fan-out-1, connections,
+ *                  retained, sessions, serial-flood, serial-modbus, serial-replug (may be given again)
  *   --without-box  the peers alone
  *   --repeat N     rounds, one after the other; the table has medians and how far they spread
  *   --json FILE    the figures of the table, of every round
@@ -35,6 +35,7 @@ import { setRatios } from './ratios.ts';
 import { BOX, type Run } from './run.ts';
 import { serialRows } from './serial-rows.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
+import { storeRows } from './store-rows.ts';
 import { findSyncTool } from './sync-counter.ts';
 
 const { values: options } = parseArgs({
@@ -133,6 +134,7 @@ async function round(): Promise<void> {
   if (wanted('nats')) await natsRows(sheet, { ...servers, scale, attempt });
   await edgeRows(sheet, { ground, edges, scale, wanted, attempt, judge });
   if (run.withBox) await drainRows(sheet, { ground, box: BOX, scale, wanted, attempt, judge });
+  if (run.withBox) await storeRows(run);
   await brokerRows(run);
   if (run.withBox) await serialRows(sheet, { box: BOX, isQuick: options.quick, dir: cache, wanted, attempt });
 }

@@ -9,6 +9,8 @@ export interface Usage {
   peakMiB: number;
   /** Bytes that the process caused to be written to the disk (`write_bytes`: dirtied pages, not system calls). */
   writtenBytes: number;
+  /** By read calls, from the disk or from memory. */
+  readBytes: number;
 }
 
 const TICKS_PER_S = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
@@ -28,6 +30,7 @@ export function readUsage(pid: number): Usage {
     residentMiB: numberAfter(status, 'VmRSS:') / 1024,
     peakMiB: numberAfter(status, 'VmHWM:') / 1024,
     writtenBytes: numberAfter(io, 'write_bytes:'),
+    readBytes: numberAfter(io, 'rchar:'),
   };
 }
 

@@ -14,7 +14,7 @@ import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** A store of release 0.1.0: three records of lane `default`. */
-const STORE_V1 = join(import.meta.dirname, '../fixtures/store-v1.db');
+const STORE_V1 = join(import.meta.dirname, '../fixtures/release-0.1.0/petiole.db');
 const MANY = { countMax: 200_000, bytesMax: 256 * 1024 * 1024 };
 
 function keep(journal: Journal, subject: string, payload: string, expiresMs = 0, headers = NO_HEADERS): void {

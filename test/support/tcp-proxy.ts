@@ -21,6 +21,9 @@ interface Half {
 /** More than this waiting in the proxy (slow reader, delay) pauses the sender, as a real link does. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024;
 
+/** A slow line passes on what it has in pieces, as a real one does. */
+const PIECES_PER_S = 50;
+
 /** One TCP link between a client and a server of the test, to be cut, slowed and silenced at will. */
 export class TcpProxy {
   readonly #targetHost: string;
@@ -176,8 +179,13 @@ export class TcpProxy {
   async #passLater(half: Half, chunk: Buffer, dueAtMs: number): Promise<void> {
     const waitMs = dueAtMs - performance.now();
     if (waitMs > 0) await sleep(waitMs);
-    if (this.#bytesPerSecond > 0) await sleep((chunk.length / this.#bytesPerSecond) * 1000);
-    this.#pass(half, chunk);
+    for (let at = 0; at < chunk.length; ) {
+      const piece = this.#bytesPerSecond > 0 ? Math.ceil(this.#bytesPerSecond / PIECES_PER_S) : chunk.length;
+      const next = chunk.subarray(at, at + piece);
+      if (this.#bytesPerSecond > 0) await sleep((next.length / this.#bytesPerSecond) * 1000);
+      this.#pass(half, next);
+      at += next.length;
+    }
   }
 
   #pass(half: Half, chunk: Buffer): void {
