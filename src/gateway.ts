@@ -1,48 +1,45 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { reachable } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Authenticator } from './core/authenticator.ts';
-import { GatewayError } from './core/errors.ts';
 import type { Log } from './core/log.ts';
 import { LogRing } from './core/log-ring.ts';
 import type { Message } from './core/message.ts';
 import { Router } from './core/router.ts';
 import { once, type Service } from './core/service.ts';
+import { Doors } from './doors.ts';
 import { journalLanes, laneUp, ledgerSubject } from './lane-plan.ts';
 import { listenFor } from './listen/listen.ts';
-import { mqtt as mqttProtocol, nats as natsProtocol } from './listen/protocol.ts';
+import { mqtt as mqttProtocol } from './listen/protocol.ts';
 import { MqttEdge } from './mqtt/mqtt-edge.ts';
-import type { ClientPort, ClientPortStatus } from './nats/client-port.ts';
 import { Announcer } from './ops/announcer.ts';
-import type { ApiParts } from './ops/api-parts.ts';
-import { compose, LaneRates, type LaneRules } from './ops/compose.ts';
+import { compose, LaneRates, type LaneRules, ownFigures } from './ops/compose.ts';
 import { DrainControl } from './ops/drain-control.ts';
 import { problems } from './ops/health.ts';
-import { Monitor, type OwnFigures } from './ops/monitor.ts';
+import { Monitor } from './ops/monitor.ts';
+import { readNotices } from './ops/notices.ts';
 import { accepts, ServiceManager } from './ops/service-manager.ts';
 import type { Settings } from './ops/settings.ts';
 import { settingsRequests } from './ops/settings-requests.ts';
-import type { Snapshot } from './ops/snapshot.ts';
+import type { NoticeFacts, Snapshot } from './ops/snapshot.ts';
 import { StatusServer } from './ops/status-server.ts';
 import { summary } from './ops/summary.ts';
 import { TimeKeeper } from './ops/time-keeper.ts';
+import { UpdateGuard } from './ops/update-guard.ts';
+import { UpdateLock } from './ops/update-lock.ts';
 import { Wear } from './ops/wear.ts';
-import type { Firmware } from './serial/bridge/firmware/firmware.ts';
-import type { BridgeContext } from './serial/bridge/options.ts';
-import type { SerialEdge } from './serial/serial-edge.ts';
+import { pageParts } from './page-parts.ts';
 import { Journal } from './store/journal.ts';
-import { serverId, Uplink } from './uplink.ts';
+import { Uplink } from './uplink.ts';
 
 /** How often the lanes' counters are looked at for their rates. */
 const RATES_MS = 1_000;
-
+/** A commit this short ends well within the time that a stop may take; a card that stalls is waited for. */
+const COMMIT_LONG_MS = 100;
 interface Address {
   host: string;
   port: number;
 }
-
-const NO_NATS: ClientPortStatus = { listeners: [], note: '', counters: {}, clients: [] };
 
 export const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 
@@ -52,7 +49,6 @@ export const version: string = JSON.parse(readFileSync(new URL('../package.json'
  */
 export class Gateway implements Service {
   readonly #config: Config;
-  readonly #log: Log;
   /** Null: the configuration can't be changed while it runs. */
   readonly #settings: Settings | null;
   readonly #router = new Router();
@@ -63,6 +59,7 @@ export class Gateway implements Service {
   readonly #rules: readonly LaneRules[];
   readonly #rates = new LaneRates();
   readonly #uplink: Uplink;
+  readonly #doors: Doors;
   readonly #drain: DrainControl;
   readonly #wear: Wear;
   readonly #time: TimeKeeper;
@@ -70,17 +67,15 @@ export class Gateway implements Service {
   readonly #status: StatusServer | null;
   readonly #announcer: Announcer;
   readonly #manager: ServiceManager;
+  readonly #updates: UpdateGuard;
   readonly #startedAtMs = Date.now();
-  #nats: ClientPort | null = null;
-  #serial: SerialEdge | null = null;
-  #firmware: Firmware | null = null;
+  #notices: NoticeFacts[] = [];
   #sampling: NodeJS.Timeout | undefined;
 
   /** `logs`: the newest lines of the log, for the status page. */
   constructor(config: Config, log: Log, logs: LogRing = new LogRing(), settings: Settings | null = null) {
     this.#config = config;
     this.#settings = settings;
-    this.#log = log;
     const lanes = journalLanes(config);
     this.#rules = lanes.map(({ name, subjects, full, bytesMax }) => {
       const { priority } = laneUp(config, name);
@@ -131,13 +126,22 @@ export class Gateway implements Service {
       time: this.#time,
       log: log.child({ part: 'upstream' }),
     });
+    this.#doors = new Doors({
+      config,
+      router: this.#router,
+      authenticator: this.#authenticator,
+      journal: this.#journal,
+      uplink: this.#uplink,
+      isClockTrusted: () => this.#time.status().trust !== 'untrusted',
+      log,
+    });
     this.#drain = new DrainControl(
       () => this.#uplink.forwarder,
       () => this.#journal.laneNames,
     );
     this.#monitor = new Monitor({
       folder: config.gateway.data,
-      figures: () => this.#figures(),
+      figures: () => ownFigures(this.#journal.status(), this.#rates, this.#uplink.link?.status() ?? null),
       mark: (name) => this.#journal.mark(name),
       setMark: (name, value) => this.#journal.setMark(name, value),
       keepHistory: (points, pointsMax) => this.#journal.keepHistory(points, pointsMax),
@@ -150,8 +154,19 @@ export class Gateway implements Service {
           folder: config.gateway.data,
           snapshot: () => this.status(),
           drain: this.#drain,
-          capture: (port) => this.#serial?.capture(port) ?? null,
-          parts: this.#pageParts(logs),
+          capture: (port) => this.#doors.serial?.capture(port) ?? null,
+          parts: pageParts({
+            gateway: config.gateway.name,
+            version,
+            logs,
+            settings,
+            monitor: this.#monitor,
+            router: this.#router,
+            journal: this.#journal,
+            uplink: this.#uplink,
+            mqtt: this.#mqtt,
+            doors: this.#doors,
+          }),
           log: log.child({ part: 'status' }),
         })
       : null;
@@ -162,61 +177,17 @@ export class Gateway implements Service {
       probes: () => this.#probes(),
       log: log.child({ part: 'watchdog' }),
     });
+    this.#updates = new UpdateGuard({
+      lock: UpdateLock.of(process.env),
+      unsafe: () => this.#unsafe(),
+      log: log.child({ part: 'updates' }),
+    });
   }
 
-  /** What the status page reaches of the parts. */
-  #pageParts(logs: LogRing): ApiParts {
-    const [router, journal] = [this.#router, this.#journal];
-    const laneNames = () => journal.laneNames;
-    return {
-      gateway: this.#config.gateway.name,
-      version,
-      logs,
-      monitor: this.#monitor,
-      ...(this.#settings && { settings: this.#settings }),
-      bus: {
-        watch: (tap) => router.watch(tap),
-        publish: (message, receipt) => router.publish(message, receipt),
-        subscribe: (subscription) => router.subscribe(subscription),
-        unsubscribe: (subscription) => router.unsubscribe(subscription),
-        laneOf: (message) => laneNames()[this.#uplink.keptForHub().laneOf(message)] ?? '',
-        retain: (message) => this.#retain(message),
-      },
-      records: {
-        get laneNames() {
-          return laneNames();
-        },
-        look: (lane, after) => journal.look(lane, after),
-      },
-      kicks: {
-        mqtt: (clientId) => this.#mqtt.kick(clientId),
-        nats: (clientId) => this.#nats?.kick(clientId) ?? false,
-      },
-      sniff: (port, taken) => this.#serial?.sniff(port, taken) ?? null,
-    };
-  }
-
-  /** For the plots. */
-  #figures(): OwnFigures {
-    const { lanes, commits, commitP99Ms } = this.#journal.status();
-    const nowMs = performance.now();
-    const rates = lanes.map(({ name }) => this.#rates.of(name, nowMs));
-    const link = this.#uplink.link?.status();
-    return {
-      depth: lanes.reduce((sum, lane) => sum + lane.depth, 0),
-      rateInPerS: rates.reduce((sum, rate) => sum + rate.rateInPerS, 0),
-      rateOutPerS: rates.reduce((sum, rate) => sum + rate.rateOutPerS, 0),
-      fsyncP99Ms: commits > 0 ? commitP99Ms : null,
-      rttMs: link?.rttMs ?? null,
-      linkUp: link === undefined ? null : Number(link.state === 'up'),
-    };
-  }
-
-  #retain(message: Message): GatewayError | null {
-    const { retained } = this.#journal;
-    if (retained !== null) return retained.keep(message, 1, 0);
-    const hint = 'Set mqtt.retained to on';
-    return new GatewayError('config_invalid', 'Retained messages are off', { hint, retriable: false });
+  /** What an update must not break off now; '' for nothing. */
+  #unsafe(): string {
+    if (this.#journal.committingForMs >= COMMIT_LONG_MS) return 'a commit';
+    return this.#doors.isUpdatingBoard ? 'the firmware of a board' : '';
   }
 
   /** What must answer for the box to be alive: a hub that is away is not one of them. */
@@ -232,6 +203,8 @@ export class Gateway implements Service {
   /** Rejects with the GatewayError of the first part that can't start; what had started is stopped again. */
   async start(): Promise<void> {
     try {
+      this.#notices = readNotices(this.#config.gateway.data);
+      await this.#updates.start();
       await this.#journal.start();
       this.#time.start();
       await this.#uplink.make();
@@ -244,11 +217,7 @@ export class Gateway implements Service {
       }
       await this.#uplink.start();
       await this.#mqtt.start();
-      await this.#makeNats();
-      await this.#nats?.start();
-      await this.#makeSerial();
-      await this.#firmware?.start();
-      await this.#serial?.start();
+      await this.#doors.start();
       await this.#announcer.start();
       await this.#monitor.start();
       await this.#status?.start();
@@ -270,12 +239,11 @@ export class Gateway implements Service {
     await this.#status?.stop();
     await this.#monitor.stop();
     await this.#announcer.stop();
-    await this.#serial?.stop();
-    await this.#firmware?.stop();
-    await this.#nats?.stop();
+    await this.#doors.stop();
     await this.#mqtt.stop();
     await this.#uplink.stop();
     await this.#journal.stop();
+    await this.#updates.stop();
   });
 
   /** Where the box listens: with port 0 in the configuration only this tells. */
@@ -283,7 +251,7 @@ export class Gateway implements Service {
     const { listeners } = this.#mqtt.status();
     return {
       mqtt: listeners.map(({ host, port }) => ({ host, port })),
-      nats: this.#nats?.addresses ?? [],
+      nats: this.#doors.nats?.addresses ?? [],
       status: this.#status?.address ?? null,
     };
   }
@@ -291,70 +259,6 @@ export class Gateway implements Service {
   /** The operator's secret of the status page, where this start made it; null otherwise. */
   get newSecret(): string | null {
     return this.#status?.newSecret ?? null;
-  }
-
-  /** The port for NATS clients; the lanes are known once the journal has been opened. */
-  async #makeNats(): Promise<void> {
-    const { nats, gateway, upstream } = this.#config;
-    if (!nats) return;
-    // Loaded only where there is such a port.
-    const { ClientPort } = await import('./nats/client-port.ts');
-    const journal = this.#uplink.keptForHub();
-    const streams = this.#journal.laneNames.map((name) => laneUp(this.#config, name).stream?.name ?? name);
-    this.#nats = new ClientPort({
-      router: this.#router,
-      listen: listenFor(natsProtocol),
-      authenticator: this.#authenticator,
-      lanes: { laneOf: (message) => journal.laneOf(message), streamOf: (lane) => streams[lane] ?? '' },
-      hub: () => this.#uplink.link,
-      server: { id: serverId(gateway.name), name: gateway.name, jetstream: upstream !== null },
-      options: nats,
-      log: this.#log.child({ part: 'nats' }),
-    });
-  }
-
-  async #makeSerial(): Promise<void> {
-    const { serial, modbus, bridges } = this.#config;
-    if (serial.length + modbus.length + bridges.length === 0) return;
-    // Loaded only where there is such a port.
-    const { SerialEdge } = await import('./serial/serial-edge.ts');
-    const log = this.#log.child({ part: 'serial' });
-    if (bridges.length > 0) this.#firmware = await this.#makeFirmware(log);
-    this.#serial = new SerialEdge({
-      ports: serial,
-      buses: modbus,
-      boards: bridges,
-      ...(this.#firmware && { bridge: this.#bridgeContext(this.#firmware) }),
-      router: this.#router,
-      gateway: this.#config.gateway.name,
-      log,
-    });
-  }
-
-  async #makeFirmware(log: Log): Promise<Firmware> {
-    const { Firmware } = await import('./serial/bridge/firmware/firmware.ts');
-    const { gateway, bridges, firmware: options } = this.#config;
-    return new Firmware({
-      options,
-      gateway: gateway.name,
-      ports: bridges.map(({ name }) => name),
-      folder: join(gateway.data, 'firmware'),
-      router: this.#router,
-      hub: this.#uplink.link,
-      mark: (name) => this.#journal.mark(name),
-      setMark: (name, value) => this.#journal.setMark(name, value),
-      log,
-    });
-  }
-
-  #bridgeContext(firmware: Firmware): BridgeContext {
-    return {
-      gateway: this.#config.gateway.name,
-      store: this.#journal,
-      isClockTrusted: () => this.#time.status().trust !== 'untrusted',
-      firmware,
-      activeSources: new Set(),
-    };
   }
 
   /** Everything the parts know; composed only when somebody looks. */
@@ -383,9 +287,8 @@ export class Gateway implements Service {
       up,
       rates: this.#rates,
       mqtt: this.#mqtt.status(),
-      nats: this.#nats?.status() ?? NO_NATS,
-      serial: this.#serial?.status() ?? [],
-      firmware: this.#firmware?.status() ?? null,
+      ...this.#doors.status(),
+      notices: this.#notices,
     });
     return { ...facts, problems: problems(facts) };
   }

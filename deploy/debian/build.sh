@@ -89,7 +89,7 @@ install -m 644 systemd/70-petiole.rules "$root/lib/udev/rules.d/70-petiole.rules
 sed 's#^  data: \./data#  data: /var/lib/petiole#' deploy/petiole.example.yaml > "$root/etc/petiole/petiole.yaml"
 chmod 640 "$root/etc/petiole/petiole.yaml"
 cp "$root/etc/petiole/petiole.yaml" "$lib/petiole.yaml"
-install -m 644 README.md "$root/usr/share/doc/petiole/README.md"
+install -m 644 README.md deploy/petiole.example.yaml "$root/usr/share/doc/petiole/"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/petiole/changelog.gz"
 mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions"
 for text in manual 'completion bash'; do

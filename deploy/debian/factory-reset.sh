@@ -8,6 +8,8 @@ for folder in var/lib/petiole var/lib/petiole-backup var/lib/private/petiole etc
   [ ! -d "$root/$folder" ] || find "$root/$folder" -mindepth 1 -delete
 done
 rm -f "$root/etc/default/petiole"
+# Of the SD-card image: keys of the machine and who may come in; the next start makes new ones.
+[ ! -f "$root/data/machine-id" ] || rm -rf "$root/data/ssh" "$root/data/machine-id" "$root/data/var/lib/systemd"
 # The configuration as the package brings it.
 [ ! -f "$root/usr/lib/petiole/petiole.yaml" ] || install -m 640 "$root/usr/lib/petiole/petiole.yaml" "$root/etc/petiole/petiole.yaml"
 if [ -z "$root" ]; then

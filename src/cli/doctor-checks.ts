@@ -31,13 +31,13 @@ export interface Finding {
   cure: string;
 }
 
-const good = (name: string, message: string): Finding => ({ name, verdict: 'good', message, cure: '' });
-const bad = (name: string, message: string, cure: string): Finding => ({ name, verdict: 'bad', message, cure });
-const warning = (name: string, message: string, cure: string): Finding => ({
+export const good = (name: string, message: string): Finding => ({ name, verdict: 'good', message, cure: '' });
+export const bad = (name: string, message: string, cure: string): Finding => ({ name, verdict: 'bad', message, cure });
+export const warning = (name: string, message: string, cure: string): Finding => ({
   ...bad(name, message, cure),
   verdict: 'warning',
 });
-const unknown = (name: string, message: string): Finding => ({ ...good(name, message), verdict: 'unknown' });
+export const unknown = (name: string, message: string): Finding => ({ ...good(name, message), verdict: 'unknown' });
 
 /** No box was ever built before. */
 const YEAR_MIN = 2026;

@@ -6,12 +6,14 @@ import { accepts } from '../ops/service-manager.ts';
 import { printable } from '../ops/words.ts';
 import { type Command, EXIT_CONFIG, EXIT_USAGE } from './command.ts';
 import { clock, disk, type Finding, hub, listening, type Place, power } from './doctor-checks.ts';
+import { machine, ports } from './doctor-machine.ts';
 
 const usage = `Usage: petiole doctor [--config FILE] [--json]
 
 Tries everything that the box needs, one after the other, and says what is wrong and how to mend it: the configuration,
-the clock, the disk (room, and how long an fsync takes), the addresses to listen on, the way to the hub (name, port,
-TLS, sign-in), the stream of each lane and the power supply. A running box is not disturbed.
+the clock, the disk (room, how long an fsync takes, wear), the machine, the addresses to listen on, the serial ports and
+their permissions, the way to the hub (name, port, TLS, sign-in), the stream of each lane and the power supply. A running
+box is not disturbed.
 
   --config FILE  the configuration (default: as petiole run finds it)
   --json         one JSON array: name, verdict (good, warning, bad or unknown), message, cure
@@ -61,6 +63,7 @@ async function* checks(config: Config, file: string | null): AsyncGenerator<Find
   yield { name: 'configuration', verdict: 'good', message: read, cure: '' };
   yield clock();
   yield* disk(config);
+  yield* await machine(config.gateway.data);
   for (const place of places(config)) {
     // Who answers there is, as a rule, the box itself; what it says of itself, `petiole status` tells.
     const isServed = await accepts(place.host, place.port).then(
@@ -72,6 +75,7 @@ async function* checks(config: Config, file: string | null): AsyncGenerator<Find
       ? { name: place.name, verdict: 'good', message: `something listens on ${where}: the box, if it runs`, cure: '' }
       : await listening(place);
   }
+  yield* await ports(config);
   if (config.upstream) yield* await hub(config, config.upstream);
   else yield { name: 'hub', verdict: 'unknown', message: 'no upstream is configured', cure: '' };
   yield power();

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/units.ts';
 import { describeError, GatewayError } from '../core/errors.ts';
-import { actions, type Held } from '../ops/drain-control.ts';
+import type { DrainState } from '../ops/api.ts';
+import { actions } from '../ops/drain-control.ts';
 import { CONTROL_HEADER } from '../ops/guard.ts';
 import { sentences } from '../ops/words.ts';
 import { type BoxPage, boxPage } from './box-page.ts';
@@ -81,17 +82,17 @@ function optionsOf(args: string[]): Options {
   return { action, lane, forS: String(forMs / 1000), url, config, json };
 }
 
-async function ask(page: BoxPage, { action, lane, forS }: Options): Promise<Held> {
+async function ask(page: BoxPage, { action, lane, forS }: Options): Promise<DrainState> {
   const query = new URLSearchParams({ lane, for_s: forS });
   const headers = { [CONTROL_HEADER]: 'yes' };
   const { statusCode, body } = await page.ask(`/drain/${action}?${query}`, { method: 'POST', headers });
-  if (statusCode === 200) return JSON.parse(body.toString()) as Held;
+  if (statusCode === 200) return JSON.parse(body.toString()) as DrainState;
   if (statusCode !== 400) throw new GatewayError('permission_denied', `The box refuses: ${body.toString().trim()}`);
   const { message, hint } = JSON.parse(body.toString()) as { message: string; hint: string };
   throw new GatewayError('permission_denied', `The box refuses: ${message}`, { hint });
 }
 
-function text({ paused, windows, windowOpen }: Held): string {
+function text({ paused, windows, windowOpen }: DrainState): string {
   const lines = paused.map(({ lane, by, sinceMs, leftMs }) => {
     const until = leftMs === null ? 'until resumed' : `for another ${Math.ceil(leftMs / 1000)} s`;
     return `${lane === '*' ? 'All lanes' : `Lane ${lane}`} paused by ${by} since ${new Date(sinceMs).toISOString()}, ${until}`;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { GatewayError } from '../core/errors.ts';
+import { UpdateLock } from '../ops/update-lock.ts';
 import { openSigned } from '../serial/bridge/firmware/image.ts';
 import { fileOf } from './firmware-files.ts';
 import { type FirmwareOptions, needed } from './firmware-options.ts';
@@ -83,8 +84,10 @@ export async function flash(options: FirmwareOptions): Promise<number> {
 }
 
 async function runTool(name: string, program: string, args: readonly string[]): Promise<number> {
-  const child = spawn(program, args, { stdio: 'inherit' });
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const [code] = await UpdateLock.during(process.env, 'the flashing', async () => {
+    const child = spawn(program, args, { stdio: 'inherit' });
+    return (await once(child, 'exit')) as [number | null];
+  });
   if (code === 0) return 0;
   const hint =
     'Is the board in its boot loader, and does nobody else hold the device? --port has a running box let go of it';

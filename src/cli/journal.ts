@@ -1,4 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
+import { UpdateLock } from '../ops/update-lock.ts';
 import { carryOut } from './carry-out.ts';
 import type { Command } from './command.ts';
 import { exportTo, importFrom, stats, trim, verify } from './journal-file.ts';
@@ -64,7 +65,7 @@ const actions = new Map<string, (options: JournalOptions) => number | Promise<nu
   ['stats', stats],
   ['verify', verify],
   ['export', (options) => exportTo(options, fileOf(options))],
-  ['import', (options) => importFrom(options, fileOf(options))],
+  ['import', (options) => UpdateLock.during(process.env, 'the import', () => importFrom(options, fileOf(options)))],
   ['trim', trim],
   ['audit', async (options) => (await import('./journal-hub.ts')).audit(options)],
   ['send', async (options) => (await import('./journal-hub.ts')).send(options, fileOf(options))],

@@ -22,7 +22,7 @@ export function takeFile(path: string): string {
 }
 
 /** Replaces a file that only its owner may read; a power cut leaves the old or the new one. */
-export function putFile(path: string, text: string): void {
+export function putFile(path: string, text: string | Buffer): void {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, text, { mode: 0o600, flush: true });
   const folder = dirname(path);

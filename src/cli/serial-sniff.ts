@@ -94,7 +94,7 @@ class Ear {
     const silence =
       'Nothing came at any rate. It may be a device that only answers (petiole serial send), a bus without a master, or not connected.';
     const noise =
-      'Nothing that came looks like text, NMEA, Modbus or frames. If the rate is known, give it with --baud; check ground, levels and parity too.';
+      'Nothing that came looks like text, NMEA, Modbus, a board or frames. If the rate is known, give it with --baud; check ground, levels and parity too.';
     process.stderr.write(`${heard === 0 ? silence : noise}\n`);
     return null;
   }

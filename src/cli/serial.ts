@@ -8,7 +8,7 @@ Looks at serial ports, and tries a configuration without hardware.
 
   list                   devices: what tells them apart, their driver, who uses them, a line for the configuration
   sniff PORT             shows what comes, as hex and text with its time; without --baud it tries the usual rates and
-                         says which look like text, NMEA, Modbus or frames
+                         says which look like text, NMEA, Modbus, a board or frames
   send PORT DATA         writes to a device and shows what it answers
   replay CAPTURE         shows what the configuration would publish of captured bytes
 

@@ -9,11 +9,10 @@ import { view } from '../ops/view.ts';
 import { sentences } from '../ops/words.ts';
 import { type BoxPage, boxPage, configuredBox, pageOptions, pageUsage } from './box-page.ts';
 import type { Command } from './command.ts';
+import { terminalOut, writeJson } from './out.ts';
 import { parsedUrl } from './page-url.ts';
 
 const WATCH_INTERVAL_MS = 2000;
-/** Where the terminal does not know its own width. */
-const CONSOLE_COLUMNS = 80;
 /** EX_USAGE and EX_CONFIG of sysexits.h. */
 const EXIT_USAGE = 64;
 const EXIT_CONFIG = 78;
@@ -86,7 +85,8 @@ function optionsOf(args: string[]) {
 async function show(page: BoxPage, options: Options, before: string): Promise<number> {
   try {
     const snapshot = await ask(page);
-    process.stdout.write(before + (options.json ? json(snapshot, options.watch) : screen(snapshot, before !== '')));
+    if (options.json) writeJson(snapshot, options.watch);
+    else process.stdout.write(before + screen(snapshot, before !== ''));
     return snapshot.problems.some((problem) => problem.severity === 'failing') ? 1 : 0;
   } catch (error) {
     process.stdout.write(before);
@@ -97,19 +97,8 @@ async function show(page: BoxPage, options: Options, before: string): Promise<nu
 
 /** `whole`: it is redrawn in place, so it must not scroll; what matters most stands at the top. */
 function screen(snapshot: Snapshot, whole: boolean): string {
-  // no-color.org: set and not empty means no colours.
-  const colour = process.stdout.isTTY && !process.env.NO_COLOR;
-  // Piped output is for a file or grep, where a cut line would lose what it is looked for.
-  // A serial console reports no size: 0.
-  const columns = process.stdout.isTTY ? process.stdout.columns || CONSOLE_COLUMNS : Number.MAX_SAFE_INTEGER;
-  const text = render(view(snapshot), { colour, columns });
+  const text = render(view(snapshot), terminalOut());
   return whole && process.stdout.rows > 0 ? text.split('\n').slice(0, process.stdout.rows).join('\n') : text;
-}
-
-function json(snapshot: Snapshot, oneLine: boolean): string {
-  const text = JSON.stringify(snapshot, null, oneLine ? 0 : 2);
-  // JSON leaves these as they are, and some terminals obey them.
-  return `${text.replace(/[\u007f-\u009f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
 }
 
 function complain(error: unknown): void {

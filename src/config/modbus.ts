@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import * as field from './fields.ts';
+import * as portField from './port-fields.ts';
 import { LABELS_MAX } from './serial-frames.ts';
 
 /** `modbus` of a serial port: the units of a bus and their registers. */
@@ -36,11 +37,11 @@ const register = field.map({
   length: v.optional(field.count(0, 250), 0),
   bit: v.optional(field.count(0, 63), 0),
   bits: v.optional(field.count(0, 64), 0),
-  scale: v.optional(field.number(), 1),
-  offset: v.optional(field.number(), 0),
+  scale: v.optional(portField.number(), 1),
+  offset: v.optional(portField.number(), 0),
   decimals: v.optional(field.count(0, 15)),
   unit: v.optional(field.text()),
-  labels: v.optional(field.textMap(LABELS_MAX)),
+  labels: v.optional(portField.textMap(LABELS_MAX)),
   group: v.optional(field.name()),
   writable: v.optional(field.yesOrNo(), false),
 });

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { checkTypes, decoderTypes, fieldTypes, framingTypes } from '../core/serial-terms.ts';
 import * as field from './fields.ts';
+import * as portField from './port-fields.ts';
 
 /** `frame` and `decode` of a serial port: how bytes are cut into frames, and what a frame says. */
 
@@ -19,10 +20,10 @@ const check = field.map({
 
 export const frame = field.map({
   type: v.optional(field.choice(framingTypes), 'line'),
-  delimiter: v.optional(field.bytes(1, 16)),
+  delimiter: v.optional(portField.bytes(1, 16)),
   length: v.optional(field.count(1, 65_536)),
-  start: v.optional(field.bytes(1, 16)),
-  end: v.optional(field.bytes(1, 16)),
+  start: v.optional(portField.bytes(1, 16)),
+  end: v.optional(portField.bytes(1, 16)),
   escape: v.optional(field.count(0, 255)),
   escape_xor: v.optional(field.count(0, 255), 0),
   width: v.optional(field.count(1, 4), 1),
@@ -44,22 +45,22 @@ const decodeField = field.map({
   endian: v.optional(field.choice(['big', 'little']), 'big'),
   bit: v.optional(field.count(0, 63), 0),
   bits: v.optional(field.count(0, 64), 0),
-  scale: v.optional(field.number(), 1),
-  offset: v.optional(field.number(), 0),
+  scale: v.optional(portField.number(), 1),
+  offset: v.optional(portField.number(), 0),
   decimals: v.optional(field.count(0, 15)),
   unit: v.optional(field.text()),
-  labels: v.optional(field.textMap(LABELS_MAX)),
+  labels: v.optional(portField.textMap(LABELS_MAX)),
   format: v.optional(field.text()),
 });
 
 export const decode = field.map({
   type: v.optional(field.choice(decoderTypes), 'text'),
   encoding: v.optional(field.text(), 'utf-8'),
-  time_zone: v.optional(field.timeZone(), 'UTC'),
+  time_zone: v.optional(portField.timeZone(), 'UTC'),
   separator: v.optional(field.text(), ','),
   assign: v.optional(field.text(), '='),
   decimal: v.optional(field.choice(['.', ',']), '.'),
-  pattern: v.optional(field.pattern()),
+  pattern: v.optional(portField.pattern()),
   fields: v.optional(field.list(decodeField, 0, FIELDS_MAX), []),
 });
 

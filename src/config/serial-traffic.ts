@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import * as field from './fields.ts';
+import * as portField from './port-fields.ts';
 
 /** `filters`, `command` and `polls` of a serial port: what is worth a message, and what is written to the device. */
 
@@ -9,7 +10,7 @@ export const POLLS_MAX = 32;
 export const filter = field.map({
   field: v.pipe(field.text(), v.metadata({ example: 'temperature' })),
   on_change: v.optional(field.yesOrNo(), false),
-  dead_band: v.optional(field.deadBand()),
+  dead_band: v.optional(portField.deadBand()),
   min_interval: v.optional(field.duration('0', '30d'), 0),
   max_interval: v.optional(field.duration('0', '30d'), 0),
   window: v.optional(field.duration('0', '1d'), 0),
@@ -20,12 +21,12 @@ export const command = field.map({
   encode: v.optional(field.choice(['raw', 'text', 'hex', 'json']), 'raw'),
   template: v.optional(field.text()),
   framed: v.optional(field.yesOrNo(), true),
-  match: v.optional(field.pattern()),
+  match: v.optional(portField.pattern()),
   timeout: v.optional(field.duration('10ms', '5m'), '1s'),
 });
 
 export const poll = field.map({
-  send: v.pipe(field.bytes(1, 1024), v.metadata({ example: 'READ?' })),
+  send: v.pipe(portField.bytes(1, 1024), v.metadata({ example: 'READ?' })),
   framed: v.optional(field.yesOrNo(), true),
   every: v.optional(field.duration('10ms', '30d')),
   cron: v.optional(field.cron('allowed')),

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import * as field from './fields.ts';
 import { modbus, toModbus } from './modbus.ts';
+import * as portField from './port-fields.ts';
 import { bridge } from './serial-bridge.ts';
 import { decode, frame, toDecoder, toFraming } from './serial-frames.ts';
 import { command, FILTERS_MAX, filter, POLLS_MAX, poll, toCommand, toFilter, toPoll } from './serial-traffic.ts';
@@ -11,12 +12,12 @@ import { command, FILTERS_MAX, filter, POLLS_MAX, poll, toCommand, toFilter, toP
 export const PORTS_MAX = 64;
 
 const port = field.map({
-  vendor: v.optional(field.hexDigits(4)),
-  product: v.optional(field.hexDigits(4)),
+  vendor: v.optional(portField.hexDigits(4)),
+  product: v.optional(portField.hexDigits(4)),
   serial: v.optional(field.text()),
   usb: v.optional(field.text()),
-  by_id: v.optional(field.fileName()),
-  by_path: v.optional(field.fileName()),
+  by_id: v.optional(portField.fileName()),
+  by_path: v.optional(portField.fileName()),
   path: v.optional(field.path()),
   tcp: v.optional(field.listen()),
 });
@@ -38,15 +39,15 @@ export const serialPort = field.map({
   output: v.optional(field.choice(['json', 'fields', 'frame'])),
   units: v.optional(field.yesOrNo(), false),
   /** A bridge's messages are below it; its port's name unless given. Every other port needs it. */
-  subject: v.optional(v.pipe(field.subjectTemplate(), v.metadata({ example: 'line3.scale' }))),
+  subject: v.optional(v.pipe(portField.subjectTemplate(), v.metadata({ example: 'line3.scale' }))),
   payload: v.optional(field.text()),
   filters: v.optional(field.list(filter, 0, FILTERS_MAX), []),
   command: v.optional(command, {}),
   polls: v.optional(field.list(poll, 0, POLLS_MAX), []),
   acknowledge: v.optional(
     field.map({
-      accepted: v.optional(field.bytes(1, 64)),
-      refused: v.optional(field.bytes(1, 64)),
+      accepted: v.optional(portField.bytes(1, 64)),
+      refused: v.optional(portField.bytes(1, 64)),
     }),
     {},
   ),

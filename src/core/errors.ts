@@ -27,6 +27,7 @@ export const errorCodes = [
   'hub_too_old',
   'hub_no_jetstream',
   'no_stream',
+  'no_interest',
   'stream_refused',
   'stream_busy',
   'permission_denied',
@@ -54,6 +55,7 @@ export const errorCodes = [
   'store_locked',
   'paused',
   'stopping',
+  'update_under_way',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

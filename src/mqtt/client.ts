@@ -59,6 +59,7 @@ export class Client {
   /** Null for a client that takes none. */
   readonly #outboundAliases: OutboundAliases | null;
   #isRetainNoted = false;
+  #hasSaidGoodbye = false;
   messagesIn = 0;
   messagesOut = 0;
   /** Deliveries that it did not get. */
@@ -222,9 +223,10 @@ export class Client {
     if (notices.isNew(name, fault)) log.warn({ client: name, remote: this.connection.remote, reason: fault }, text);
   }
 
-  /** [MQTT-3.1.2-10] */
+  /** A DISCONNECT in order takes the will away [MQTT-3.1.2-10]. */
   discardWill(): void {
     this.session.will = null;
+    this.#hasSaidGoodbye = true;
   }
 
   /** The CONNACK is on its way. */
@@ -235,8 +237,15 @@ export class Client {
 
   /** The connection has ended. */
   leave(): void {
-    const { clients, sessions } = this.#context;
-    if (clients.get(this.party.name) === this.connection) clients.delete(this.party.name);
+    const { clients, sessions, lost } = this.#context;
+    const { remote, nowMs, openedAtMs } = this.connection;
+    const { name: clientId } = this.party;
+    // Where another connection has taken its place it is not gone.
+    if (clients.get(clientId) === this.connection) {
+      clients.delete(clientId);
+      const { messagesIn } = this;
+      if (!this.#hasSaidGoodbye) lost.note({ clientId, remote, lastSeenMs: nowMs, messagesIn }, openedAtMs);
+    }
     this.#retained?.end();
     this.inbound.end();
     sessions.left(this.session);

@@ -5,12 +5,12 @@ import type { Context } from './context.ts';
 import { countCause } from './counters.ts';
 import { dispatch } from './dispatch.ts';
 import { handleConnect } from './handle-connect.ts';
+import { lastWords } from './last-words.ts';
 import { type Flushable, Outbox } from './outbox.ts';
 import type { ProtocolVersion } from './packet-decoder.ts';
-import { connackRefused, disconnect } from './packet-encoder.ts';
 import { PacketError } from './packet-error.ts';
 import { PacketFramer } from './packet-framer.ts';
-import { reason, returnCode } from './reason-codes.ts';
+import { reason } from './reason-codes.ts';
 
 /** A CONNECT has a will and a password (a token of some 2 KiB) at most; nobody has shown yet who they are. */
 const CONNECT_BYTES_MAX = 16 * 1024;
@@ -96,7 +96,7 @@ export class Connection implements Flushable {
     const socket = this.#socket;
     socket.on('data', (chunk) => this.#read(chunk));
     socket.on('drain', () => this.#resume(pause.output));
-    socket.on('end', () => this.#destroy());
+    socket.on('end', () => this.destroy());
     // A peer that vanishes is no news; that its client is gone shows on the status page.
     socket.on('error', (error) =>
       this.context.log.debug({ remote: this.remote, reason: error.message }, 'socket error'),
@@ -130,6 +130,7 @@ export class Connection implements Flushable {
     this.#framer.bytesMax = this.context.options.packetBytesMax;
     this.#framer.isMinimal = client.version === 5;
     this.context.clients.set(client.party.name, this);
+    this.context.lost.forget(client.party.name);
   }
 
   send(packet: Buffer): void {
@@ -207,17 +208,7 @@ export class Connection implements Flushable {
       const reasonCode = `0x${error.reasonCode.toString(16)}`;
       context.log.warn({ client: name, remote: this.remote, reasonCode, hint: error.hint }, error.message);
     }
-    if (version === 5) this.end(this.#lastWords(error));
-    else if (this.#client !== null || error.returnCode === returnCode.none) this.end(null);
-    else this.end(connackRefused(4, error.returnCode, ''));
-  }
-
-  /** Without its reason string where the client takes no packet of that length [MQTT-3.2.2-19] [MQTT-3.14.2-3]. */
-  #lastWords({ reasonCode, message }: PacketError): Buffer {
-    const say = (why: string) =>
-      this.#client === null ? connackRefused(5, reasonCode, why) : disconnect(reasonCode, why);
-    const told = say(message);
-    return told.length <= this.packetBytesMax ? told : say('');
+    this.end(lastWords(error, version, this.#client !== null, this.packetBytesMax));
   }
 
   /** Ends the connection after a last packet. The client leaves at once; the socket lingers until it has read that. */
@@ -235,10 +226,6 @@ export class Connection implements Flushable {
 
   /** Ends the socket now. */
   destroy(): void {
-    this.#destroy();
-  }
-
-  #destroy(): void {
     this.#leave('closed');
     this.#socket.destroy();
   }
@@ -256,17 +243,17 @@ export class Connection implements Flushable {
   sweep(now: number): void {
     const { options, counters } = this.context;
     if (this.#state === 'closing') {
-      if (now - this.#since > LINGER_MS) this.#destroy();
+      if (now - this.#since > LINGER_MS) this.destroy();
     } else if (this.#client === null) {
       if (now - this.#since < options.connectTimeoutMs) return;
       counters.connectTimeouts++;
-      this.#destroy();
+      this.destroy();
     } else if ((this.#pauses & pause.stall) !== 0) {
       if (now - this.#since > STALL_MS) this.end(null);
     } else if ((this.#pauses & pause.output) !== 0) {
       if (now - this.#blockedAt < BLOCKED_MS) return;
       counters.stalledClients++;
-      this.#destroy();
+      this.destroy();
     } else if (this.#pauses === 0) this.#checkKeepAlive(now, this.#client.keepAliveMs);
   }
 

@@ -4,6 +4,7 @@ import type { Router } from '../core/router.ts';
 import type { ConnectRate } from './connect-rate.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
+import type { LostClients } from './lost-clients.ts';
 import type { Notices } from './notices.ts';
 import type { MqttOptions } from './options.ts';
 import type { FlushRound } from './outbox.ts';
@@ -29,6 +30,7 @@ export interface Context {
   readonly permits: Permits;
   /** Connected clients by client identifier. */
   readonly clients: Map<string, Connection>;
+  readonly lost: LostClients;
   readonly sessions: Sessions;
   readonly topics: TopicNames;
   readonly publishes: PublishEncoder;

@@ -4,10 +4,12 @@ import type { HandshakeBounds, Listen, Listener, ListenerEvents, Peer } from '..
 import type { Log } from '../core/log.ts';
 import type { Router } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import { type ClientStatus, clientStatus } from './client-status.ts';
 import { ConnectRate } from './connect-rate.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { newCounters } from './counters.ts';
+import { LostClients, type LostStatus } from './lost-clients.ts';
 import { Notices } from './notices.ts';
 import { type MqttOptions, optionDefaults } from './options.ts';
 import { FlushRound } from './outbox.ts';
@@ -56,21 +58,6 @@ export interface MqttParts {
   readonly clock?: () => number;
 }
 
-export interface ClientStatus {
-  clientId: string;
-  remote: string;
-  protocol: string;
-  connectedAtMs: number;
-  lastSeenMs: number;
-  messagesIn: number;
-  messagesOut: number;
-  bytesIn: number;
-  bytesOut: number;
-  dropped: number;
-  subscriptions: number;
-  inflight: number;
-}
-
 export interface MqttStatus {
   listeners: { host: string; port: number; connections: number }[];
   counters: Record<string, number>;
@@ -79,6 +66,8 @@ export interface MqttStatus {
   /** Persistent ones; null where there are none. */
   sessions: SessionsStatus | null;
   clients: ClientStatus[];
+  /** Sensors that are missing. */
+  lost: LostStatus;
 }
 
 /** The MQTT edge: listeners, the connections that came from them, and what those share. */
@@ -118,6 +107,7 @@ export class MqttEdge implements Service {
       connectRate: new ConnectRate(settled.connectsPerS, settled.connectsPerAddressS),
       permits: new Permits(topics),
       clients: new Map(),
+      lost: new LostClients(),
       get sessions() {
         return sessions;
       },
@@ -204,6 +194,7 @@ export class MqttEdge implements Service {
       retained: this.#context.retained?.status() ?? null,
       sessions: this.#context.sessions.status(),
       clients,
+      lost: this.#context.lost.status(this.#context.clock()),
     };
   }
 
@@ -276,25 +267,6 @@ export class MqttEdge implements Service {
 
 function noFacts(): SystemFacts {
   return { version: '', lanes: [] };
-}
-
-function clientStatus(connection: Connection): ClientStatus | null {
-  const { client } = connection;
-  if (client === null) return null;
-  return {
-    clientId: client.party.name,
-    remote: connection.remote,
-    protocol: client.version === 5 ? 'MQTT 5.0' : 'MQTT 3.1.1',
-    connectedAtMs: connection.openedAtMs,
-    lastSeenMs: connection.nowMs,
-    messagesIn: client.messagesIn,
-    messagesOut: client.messagesOut,
-    bytesIn: connection.bytesRead,
-    bytesOut: connection.bytesWritten,
-    dropped: client.dropped,
-    subscriptions: client.subscriptions.size,
-    inflight: client.inbound.inflight,
-  };
 }
 
 /** Whichever comes first. */

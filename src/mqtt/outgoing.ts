@@ -3,6 +3,7 @@ import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import { DeliveryBacklog } from './delivery-backlog.ts';
 import { type DeliveryLoss, encodeDelivery } from './delivery-encoder.ts';
+import { expired } from './expired.ts';
 import { pubrel, pubrelUnknown } from './packet-encoder.ts';
 import type { Delivery, DeliveryOwner, SessionStore } from './session-port.ts';
 
@@ -280,27 +281,18 @@ export class Outgoing implements DeliveryOwner, Receipt {
     client.deliverPacket(packet);
   }
 
-  /**
-   * Takes what has expired out of the queue of an absent client, so that it does not keep out what is new. Only while that
-   * is full: otherwise it is looked at when it is sent.
-   */
+  /** So that what has expired in the queue of an absent client does not keep out what is new. */
   async #purge(): Promise<void> {
     const now = performance.now();
     if (this.#store === null || now < this.#purgeAt) return;
     this.#purgeAt = now + PURGE_MS;
     const life = this.#backlog.life;
-    for (let after = this.#sentThrough, isEnd = false; !isEnd; ) {
-      const page = await this.#store.read(this.id, after);
-      // The client is back: it looks for itself.
+    // Once the client is back it looks for itself.
+    const pages = expired(this.#store, this.id, this.#sentThrough, this.#context.clock);
+    for await (const delivery of pages) {
       if (life !== this.#backlog.life) return;
-      const nowMs = this.#context.clock();
-      for (const delivery of page.deliveries) {
-        if (delivery.expiresMs === 0 || delivery.expiresMs > nowMs) continue;
-        this.#remove(delivery);
-        this.#lose('deliveriesExpired');
-      }
-      after = page.through;
-      isEnd = page.isEnd;
+      this.#remove(delivery);
+      this.#lose('deliveriesExpired');
     }
   }
 }

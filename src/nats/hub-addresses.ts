@@ -48,6 +48,20 @@ export function parseHubUrl(url: string): { address: HubAddress; user: string; p
   return { address, user, password };
 }
 
+interface Hubs {
+  readonly urls: readonly string[];
+  readonly user: string | null;
+  readonly password: string | null;
+}
+
+/** Throws a GatewayError `config_invalid`. A user that is configured comes before one in a URL. */
+export function hubsOf({ urls, user, password }: Hubs) {
+  const hubs = urls.map(parseHubUrl);
+  const named = hubs.find((hub) => hub.user !== '') ?? { user: null, password: null };
+  const addresses = hubs.map(({ address }) => address);
+  return { addresses, user: user ?? named.user, password: user === null ? named.password : password };
+}
+
 /** Without the text of the URL, which may hold a password. */
 function urlError(): GatewayError {
   return new GatewayError('config_invalid', 'upstream.urls holds an address that is not a leafnode URL', {

@@ -1,4 +1,5 @@
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import type { HubInfo } from './hub-info.ts';
 import type { PublishResult } from './leaf-types.ts';
 
 /** The cause is settled by a person or by another box, not by trying again soon (the wait that hubs themselves ask). */
@@ -8,6 +9,8 @@ const MIN_VERSION_MS = 5_000;
 interface Known {
   readonly says: RegExp;
   readonly code: ErrorCode;
+  /** In plain words, where the text of the hub is not. */
+  readonly means?: string;
   readonly hint: string;
   readonly retryAfterMs?: number;
 }
@@ -17,6 +20,7 @@ const KNOWN: readonly Known[] = [
   {
     says: /authorization violation/i,
     code: 'authorization_failed',
+    means: 'refuses the user, the password or the token',
     hint: "Check upstream.user and upstream.password (or upstream.token) against the authorization of the hub's leafnodes block and accounts.",
   },
   {
@@ -92,7 +96,8 @@ const KNOWN: readonly Known[] = [
 export function hubError(text: string, url: string): GatewayError | null {
   if (/invalid subscription/i.test(text)) return null;
   const known = KNOWN.find(({ says }) => says.test(text));
-  return new GatewayError(known?.code ?? 'hub_error', `the hub at ${url} says: ${text}`, {
+  const what = known?.means === undefined ? `says: ${text}` : `${known.means} (${text})`;
+  return new GatewayError(known?.code ?? 'hub_error', `the hub at ${url} ${what}`, {
     retriable: known?.code !== 'config_invalid',
     hint: known?.hint ?? "The hub's log says more.",
     ...(known?.retryAfterMs === undefined ? {} : { retryAfterMs: known.retryAfterMs }),
@@ -201,7 +206,7 @@ export function stoppingError(): GatewayError {
 }
 
 /** The hub was started without header support. */
-export function noHeadersError(url: string): GatewayError {
+function noHeadersError(url: string): GatewayError {
   return new GatewayError('hub_no_headers', `the hub at ${url} takes no headers`, {
     retriable: false,
     hint: 'Records can be synced only with headers: remove no_header_support from the hub, or update it.',
@@ -209,7 +214,7 @@ export function noHeadersError(url: string): GatewayError {
 }
 
 /** A hub that does not know isolation lets other leaves' interest through. */
-export function notIsolatedError(url: string, version: string): GatewayError {
+function notIsolatedError(url: string, version: string): GatewayError {
   return new GatewayError('hub_too_old', `the hub at ${url} (${version}) does not isolate leaf nodes`, {
     retriable: false,
     hint: 'Update it to nats-server 2.12 or newer, or give the box an account whose permissions show it less.',
@@ -251,4 +256,15 @@ export function notSentError(subject: string, result: PublishResult): GatewayErr
     default:
       return new GatewayError('not_connected', 'there is no link to the hub');
   }
+}
+
+/** What this hub can't do for the box although the link is up; null: nothing is missing. */
+export function limitOf({ headers, url, version }: HubInfo, isolate: boolean): GatewayError | null {
+  if (!headers) return noHeadersError(url);
+  return isolate && !isAtLeast(version, 2, 12) ? notIsolatedError(url, version) : null;
+}
+
+function isAtLeast(version: string, major: number, minor: number): boolean {
+  const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }

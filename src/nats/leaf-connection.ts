@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { GatewayError } from '../core/errors.ts';
 import type { SingleUse } from '../core/keep-connected.ts';
-import { connectFields, type Identity } from './connect-fields.ts';
-import { type DialOptions, dial, type Line } from './dial.ts';
+import { connectFields } from './connect-fields.ts';
+import { dial, type Line } from './dial.ts';
 import type { HubAddress } from './hub-addresses.ts';
 import {
   accountError,
@@ -16,44 +16,15 @@ import {
 } from './hub-error.ts';
 import { type HubInfo, type LeafInfo, readInfo, toHubInfo } from './hub-info.ts';
 import { HubInterest } from './hub-interest.ts';
+import type { LeafConnectionEvents, LeafConnectionOptions } from './leaf-connection-types.ts';
 import { Liveness } from './liveness.ts';
 import { Output } from './output.ts';
 import { type LeafOperations, LeafParser } from './parser.ts';
 import { SubjectRules } from './permissions.ts';
-import { type Proof, prove, type Secrets } from './proof.ts';
+import { type Proof, prove } from './proof.ts';
 
 /** What a farewell may take before the socket is destroyed. */
 const FAREWELL_MS = 1_000;
-
-export interface LeafConnectionOptions extends DialOptions, Identity, Secrets {
-  readonly address: HubAddress;
-  readonly pingIntervalMs: number;
-  /** The hub's account that the box expects; null: any. */
-  readonly account: string | null;
-  /** `$LDS.<random>`, the same for the life of the process. */
-  readonly loopSubject: string;
-}
-
-/** Called synchronously, in stream order. */
-export interface LeafConnectionEvents {
-  /** CONNECT is accepted: the whole local interest is to be written now, ahead of the PING whose PONG means up. */
-  accepted(connection: LeafConnection): void;
-  up(connection: LeafConnection): void;
-  message(subject: string, reply: string, queues: readonly string[], headers: Buffer, payload: Buffer): void;
-  /** A message above the box's own limit was skipped. */
-  oversize(subject: string, bytes: number): void;
-  /** LS+ or LS-, once up. */
-  interestChanged(): void;
-  /** LS-, once up: a stream may have lost its server, or the hub may be shutting down. */
-  interestWithdrawn(connection: LeafConnection): void;
-  /** A later INFO: permissions, limits, addresses. */
-  infoChanged(connection: LeafConnection): void;
-  drained(): void;
-  /** The hub complains and stays. */
-  complaint(text: string): void;
-  /** Once, and only after `up`. */
-  down(reason: GatewayError): void;
-}
 
 /**
  * One leaf connection, used once.

@@ -9,11 +9,12 @@ import { once, type Service } from '../core/service.ts';
 import { isFilter } from '../core/subject.ts';
 import { splitAckReply } from './ack-reply.ts';
 import { FailureLog } from './failure-log.ts';
-import { HubAddresses, parseHubUrl } from './hub-addresses.ts';
-import { leavingError, noHeadersError, notIsolatedError, notSentError } from './hub-error.ts';
-import type { HubInfo } from './hub-info.ts';
+import { HubAddresses, hubsOf } from './hub-addresses.ts';
+import { leavingError, limitOf, notSentError } from './hub-error.ts';
+import { HubOutlet } from './hub-outlet.ts';
 import { LameDuckWatch } from './lame-duck-watch.ts';
-import { LeafConnection, type LeafConnectionEvents } from './leaf-connection.ts';
+import { LeafConnection } from './leaf-connection.ts';
+import type { LeafConnectionEvents } from './leaf-connection-types.ts';
 import type { LeafListener, LeafOptions, LeafStatus, PublishResult } from './leaf-types.ts';
 import { LocalInterest } from './local-interest.ts';
 import { Mount } from './mount.ts';
@@ -22,14 +23,6 @@ import { isAlwaysWanted, mayAnnounce, prohibitions, type SubjectRules } from './
 import { ReconnectPolicy } from './reconnect-policy.ts';
 import { type Answer, RequestTable } from './request-table.ts';
 
-/** Live messages are dropped above this: older than a slow line's few seconds they are worth little. */
-const LIVE_BYTES_MAX = 4 * 1024 * 1024;
-/** The forwarder and the box's own requests may go on a little, so that a window already begun finds its room. */
-const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
-
-const DIRECT_GET = '$JS.API.DIRECT.GET.';
-/** Direct gets are served by this queue group at the hub; one that is not named gets nothing. */
-const SYSTEM_QUEUE: readonly string[] = ['_sys_'];
 const NO_NAMES: readonly string[] = [];
 
 /** The box's place in the hub's cluster: an ordinary leaf node. Owns the one loop that makes new connections. */
@@ -39,11 +32,9 @@ export class LeafLink implements Service {
   readonly #log: Log;
   readonly #failures: FailureLog;
   readonly #addresses: HubAddresses;
-  readonly #user: string | null;
-  readonly #password: string | null;
+  readonly #signIn: { readonly user: string | null; readonly password: string | null };
   readonly #mount: Mount;
   /** Subjects as the box has them, on top of the hub's own permissions. */
-  readonly #mayExport: SubjectRules;
   readonly #mayImport: SubjectRules;
   readonly #local = new LocalInterest();
   readonly #requests = new RequestTable();
@@ -60,32 +51,25 @@ export class LeafLink implements Service {
   readonly #announceSoon = new OncePerTick(() => this.#announce());
   readonly #tellSoon = new OncePerTick(() => this.up && this.#listener.interestChanged());
   readonly #in = { messages: 0, bytes: 0 };
-  readonly #out = { messages: 0, bytes: 0 };
-  readonly #drops = {
-    'no-interest': 0,
-    'not-connected': 0,
-    forbidden: 0,
-    'too-large': 0,
-    full: 0,
-    oversize: 0,
-    denied: 0,
-  };
+  readonly #outlet: HubOutlet;
+  readonly #refused = { oversize: 0, denied: 0 };
 
   /** Throws a GatewayError `config_invalid` for a URL it can't use. */
   constructor(options: LeafOptions, listener: LeafListener, log: Log) {
     assert(options.urls.length > 0, 'at least one URL');
-    const hubs = options.urls.map(parseHubUrl);
-    const named = hubs.find(({ user }) => user !== '');
+    const { addresses, user, password } = hubsOf(options);
     this.#options = options;
     this.#mount = new Mount(options.prefix);
-    this.#mayExport = prohibitions(options.denyExports);
+    this.#outlet = new HubOutlet(this.#mount, prohibitions(options.denyExports), () => {
+      // A party that subscribes and then asks must have its inbox announced ahead of the question.
+      if (this.#local.hasChanges) this.#announce();
+    });
     this.#mayImport = prohibitions(options.denyImports);
     this.#listener = listener;
     this.#log = log;
     this.#failures = new FailureLog(log);
-    this.#addresses = new HubAddresses(hubs.map(({ address }) => address));
-    this.#user = options.user ?? named?.user ?? null;
-    this.#password = options.user === null ? (named?.password ?? null) : options.password;
+    this.#addresses = new HubAddresses(addresses);
+    this.#signIn = { user, password };
     const backoff = options.backoff ?? hubBackoff;
     this.#policy = new ReconnectPolicy(backoff, this.#addresses);
     this.#inbox = `${options.inboxPrefix}.`;
@@ -146,8 +130,7 @@ export class LeafLink implements Service {
 
   /** Whether the hub's permissions and the configuration let the box publish it; false while not connected. */
   mayPublish(subject: string): boolean {
-    const isAllowed = this.#connection?.exports.allows(this.#mount.toHub(subject)) ?? false;
-    return isAllowed && this.#mayExport.allows(subject);
+    return this.#connection !== null && this.#outlet.mayPublish(this.#connection, subject);
   }
 
   /** A subject of the hub, as the box knows it. */
@@ -165,12 +148,12 @@ export class LeafLink implements Service {
    * are not named to the hub.
    */
   publish(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
-    return this.#send(subject, reply, headers, payload, served, LIVE_BYTES_MAX);
+    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, 'live');
   }
 
   /** The same for journaled messages: finds room where live messages are already dropped. Look at `writable` first. */
   forward(subject: string, reply: string, headers: Buffer, payload: Buffer, served: readonly string[]): PublishResult {
-    return this.#send(subject, reply, headers, payload, served, OUTPUT_BYTES_MAX);
+    return this.#outlet.send(this.#connection, subject, reply, headers, payload, served, 'kept');
   }
 
   /**
@@ -182,7 +165,8 @@ export class LeafLink implements Service {
     const token = this.#requests.token();
     const answer = this.#requests.wait(token, subject, timeoutMs);
     const body = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    const result = this.#send(subject, this.#inbox + token, NO_HEADERS, body, NO_NAMES, OUTPUT_BYTES_MAX);
+    const inbox = this.#inbox + token;
+    const result = this.#outlet.send(this.#connection, subject, inbox, NO_HEADERS, body, NO_NAMES, 'kept');
     if (result !== 'sent') this.#requests.fail(token, notSentError(subject, result));
     return answer;
   }
@@ -207,8 +191,8 @@ export class LeafLink implements Service {
       reconnects: Math.max(0, epoch - 1),
       retryInMs,
       in: { ...this.#in },
-      out: { ...this.#out },
-      drops: { ...this.#drops },
+      out: { ...this.#outlet.sent },
+      drops: { ...this.#outlet.drops, ...this.#refused },
       interest: {
         local: this.#local.size,
         announced: connection === null ? 0 : this.#local.announced,
@@ -216,41 +200,6 @@ export class LeafLink implements Service {
       },
       queuedBytes: connection?.output.bytes ?? 0,
     };
-  }
-
-  #send(
-    subject: string,
-    reply: string,
-    headers: Buffer,
-    payload: Buffer,
-    served: readonly string[],
-    bytesMax: number,
-  ): PublishResult {
-    const connection = this.#connection;
-    if (connection === null) return this.#drop('not-connected');
-    const atHub = this.#mount.toHub(subject);
-    let queues = connection.interest.queuesFor(atHub, served);
-    if (isAlwaysWanted(atHub)) queues = atHub.startsWith(DIRECT_GET) ? SYSTEM_QUEUE : (queues ?? NO_NAMES);
-    if (queues === null) return this.#drop('no-interest');
-    if (!this.#mayExport.allows(subject) || !connection.exports.allows(atHub)) return this.#drop('forbidden');
-    const { output, hub } = connection;
-    const passed = hub.headers ? headers : NO_HEADERS;
-    const bytes = passed.length + payload.length;
-    if (bytes > hub.maxPayload) return this.#drop('too-large');
-    if (output.bytes > bytesMax) return this.#drop('full');
-    // A party that subscribes and then asks must have its inbox announced ahead of the question.
-    if (this.#local.hasChanges) this.#announce();
-    const encoded = output.encoder.message(atHub, this.#mount.toHub(reply), queues, passed, payload);
-    if (encoded !== 'ok') return this.#drop(encoded === 'illegal' ? 'forbidden' : 'too-large');
-    output.schedule();
-    this.#out.messages++;
-    this.#out.bytes += bytes;
-    return 'sent';
-  }
-
-  #drop(result: Exclude<PublishResult, 'sent'>): PublishResult {
-    this.#drops[result]++;
-    return result;
   }
 
   #announce(): void {
@@ -269,8 +218,7 @@ export class LeafLink implements Service {
     const known = {
       ...this.#options,
       address,
-      user: this.#user,
-      password: this.#password,
+      ...this.#signIn,
       denied: this.#options.denyImports.map((filter) => this.#mount.toHub(filter)),
       loopSubject: this.#loopSubject,
     };
@@ -286,7 +234,7 @@ export class LeafLink implements Service {
       up: (connection) => this.#isUp(connection, epoch),
       message: (subject, reply, queues, headers, payload) => this.#message(subject, reply, queues, headers, payload),
       oversize: (subject, bytes) => {
-        this.#drops.oversize++;
+        this.#refused.oversize++;
         this.#log.warn({ subject, bytes }, 'a message of the hub was larger than the box takes');
       },
       interestChanged: () => this.#tellSoon.schedule(),
@@ -351,22 +299,11 @@ export class LeafLink implements Service {
     }
     const here = this.#mount.toBox(subject);
     if (!this.#mayImport.allows(here)) {
-      this.#drops.denied++;
+      this.#refused.denied++;
       return;
     }
     const ack = splitAckReply(reply);
     if (ack === null) this.#listener.message(here, this.#mount.toBox(reply), headers, payload, queues, here);
     else this.#listener.message(here, ack.reply, headers, payload, queues, ack.subject);
   }
-}
-
-/** What this hub can't do for the box although the link is up; null: nothing is missing. */
-function limitOf({ headers, url, version }: HubInfo, isolate: boolean): GatewayError | null {
-  if (!headers) return noHeadersError(url);
-  return isolate && !isAtLeast(version, 2, 12) ? notIsolatedError(url, version) : null;
-}
-
-function isAtLeast(version: string, major: number, minor: number): boolean {
-  const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }

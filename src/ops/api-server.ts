@@ -1,11 +1,15 @@
+import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import type { Log } from '../core/log.ts';
 import type { Access } from './access.ts';
-import { type EventName, endpoints, historySpans, type Role } from './api.ts';
+import { type EventName, historySpans, type Role } from './api.ts';
 import type { ApiParts } from './api-parts.ts';
 import { Devices } from './devices.ts';
 import type { DrainControl } from './drain-control.ts';
+import { endpoints } from './endpoints.ts';
 import { ApiFault, answer, answerJson, choiceIn, type Exchange, JSON_TYPE } from './exchange.ts';
+import { hardware } from './hardware.ts';
 import { JournalOrders } from './journal-orders.ts';
 import { logHandlers, shownLine } from './log-lines.ts';
 import type { Look } from './look.ts';
@@ -44,6 +48,9 @@ interface Route {
   readonly role: Role;
   readonly handler: Handler;
 }
+
+/** The same from src/ops and from dist/ops. */
+const DIST = join(import.meta.dirname, '../../dist');
 
 const RANK: Readonly<Record<Role, number>> = { none: 0, viewer: 1, operator: 2 };
 
@@ -136,6 +143,8 @@ export class Api {
       ...new JournalOrders(look, context.drain, context.records ?? null).handlers,
       'GET /api/status': ({ response }) => answer(response, 200, JSON_TYPE, look.json(performance.now())),
       'GET /api/events': (exchange) => this.#watch(exchange),
+      'GET /api/hardware': async ({ response }) => answerJson(response, await hardware()),
+      'GET /api/openapi.json': async ({ response }) => answer(response, 200, JSON_TYPE, await openApi()),
     };
   }
 
@@ -168,6 +177,15 @@ export class Api {
       this.#context.failed(error);
       return null;
     }
+  }
+}
+
+/** What `npm run build` made of endpoints.ts. */
+async function openApi(): Promise<Buffer> {
+  try {
+    return await readFile(join(DIST, 'openapi.json'));
+  } catch {
+    throw new ApiFault(404, 'not_built', 'The document has not been built', 'Run `npm run build`');
   }
 }
 

@@ -1,3 +1,4 @@
+import type { OwnFigures } from './monitor.ts';
 import { forecast, RateMeter } from './rate.ts';
 import type {
   ClockFacts,
@@ -6,14 +7,17 @@ import type {
   Failure,
   FirmwareFacts,
   GatewayFacts,
+  HubFacts,
   LaneFacts,
   LedgerFacts,
   LinkFacts,
   LossReason,
   MqttFacts,
   NatsFacts,
+  NoticeFacts,
   SaverFacts,
   SerialPortFacts,
+  StoreFacts,
   StreamFacts,
   WearFacts,
 } from './snapshot.ts';
@@ -44,6 +48,7 @@ export interface StoreReport {
   queuedMessages: number;
   saver: SaverFacts | null;
   failure: Failure | null;
+  mended: StoreFacts['mended'];
   store: {
     fileBytes: number;
     freeBytes: number;
@@ -102,6 +107,7 @@ export interface Parts {
   serial: readonly SerialPortFacts[];
   /** Null where there is no board. */
   firmware?: FirmwareFacts | null;
+  notices?: NoticeFacts[];
 }
 
 /** Rates of each lane, from counters that are looked at now and then. */
@@ -127,13 +133,31 @@ export class LaneRates {
   }
 }
 
+/** What the parts know, for the plots. `link`: null without an upstream. */
+export function ownFigures(
+  { lanes, commits, commitP99Ms }: { lanes: readonly LaneReport[]; commits: number; commitP99Ms: number },
+  known: LaneRates,
+  link: { state: string; rttMs: number | null } | null,
+): OwnFigures {
+  const nowMs = performance.now();
+  const rates = lanes.map(({ name }) => known.of(name, nowMs));
+  return {
+    depth: lanes.reduce((sum, lane) => sum + lane.depth, 0),
+    rateInPerS: rates.reduce((sum, rate) => sum + rate.rateInPerS, 0),
+    rateOutPerS: rates.reduce((sum, rate) => sum + rate.rateOutPerS, 0),
+    fsyncP99Ms: commits > 0 ? commitP99Ms : null,
+    rttMs: link?.rttMs ?? null,
+    linkUp: link === null ? null : Number(link.state === 'up'),
+  };
+}
+
 export function compose(parts: Parts): Facts {
   const { gateway, clock, link, store, mqtt, nats, reserveBytes, wear } = parts;
   const failure = store.failure ?? store.store?.failure ?? null;
   return {
     gateway,
     clock,
-    link,
+    link: { ...link, hub: link.hub && hubFacts(link.hub) },
     lanes: store.lanes.map((lane) => laneFacts(lane, parts)),
     streams: [...parts.streams],
     commands: [...parts.commands],
@@ -151,13 +175,20 @@ export function compose(parts: Parts): Facts {
       fsyncP99Ms: store.commits > 0 ? store.commitP99Ms : null,
       queuedMessages: store.queuedMessages,
       saver: store.saver,
+      mended: store.mended,
       wear,
     },
     mqtt,
     nats,
     serial: [...parts.serial],
     firmware: parts.firmware ?? null,
+    notices: parts.notices ?? [],
   };
+}
+
+/** What is said of the hub, of all that the link knows of it. */
+function hubFacts({ serverName, version, cluster, domain, remoteAccount, maxPayload }: HubFacts): HubFacts {
+  return { serverName, version, cluster, domain, remoteAccount, maxPayload };
 }
 
 function laneFacts(lane: LaneReport, { rules, up, rates }: Parts): LaneFacts {

@@ -1,8 +1,8 @@
 import type { Message } from '../core/message.ts';
-import { type Device, type DeviceKind, type DevicePage, deviceSorts } from './api.ts';
+import { type Device, type DeviceKind, type DevicePage, deviceKinds, deviceSorts } from './api.ts';
 import type { Kicks } from './api-parts.ts';
 import type { Handler } from './api-server.ts';
-import { deviceRows } from './device-rows.ts';
+import { deviceRows, VALUE_BYTES_MAX } from './device-rows.ts';
 import { ApiFault, answerJson, bodyOf, choiceIn, countIn, type Exchange, textIn } from './exchange.ts';
 import type { Look } from './look.ts';
 import { shownPayload } from './payload.ts';
@@ -12,16 +12,12 @@ const LIMIT = 100;
 const LIMIT_MAX = 5000;
 const QUERY_CHARACTERS_MAX = 200;
 const ID_CHARACTERS_MAX = 70_000;
-/** Of the last value of a device, which stands in a cell. */
-const VALUE_BYTES_MAX = 256;
 /** Devices whose last value is remembered. */
 const VALUES_MAX = 10_000;
 /** The last values are remembered so long after somebody has looked: a page asks every few seconds. */
 const WATCHED_MS = 60_000;
 /** Rates are taken over the last 5 to 10 seconds. */
 const LOOK_BACK_MS = 5000;
-
-const KINDS = ['mqtt', 'nats', 'serial', 'board', 'entity', 'unit'] as const satisfies readonly DeviceKind[];
 
 interface Counted {
   readonly atMs: number;
@@ -57,14 +53,14 @@ export class Devices {
 
   #list({ response, url }: Exchange): void {
     const query = (url.searchParams.get('q') ?? '').slice(0, QUERY_CHARACTERS_MAX).toLowerCase();
-    const kind = choiceIn(url, 'kind', [...KINDS, ''] as const, '');
+    const kind = choiceIn(url, 'kind', [...deviceKinds, ''] as const, '');
     const sort = choiceIn(url, 'sort', deviceSorts, 'name');
     const order = choiceIn(url, 'order', ['asc', 'desc'] as const, 'asc');
     const offset = countIn(url, 'offset', 0, 0, 1_000_000);
     const limit = countIn(url, 'limit', LIMIT, 1, LIMIT_MAX);
     this.#watch();
     const all = this.#rows();
-    const byKind = Object.fromEntries(KINDS.map((one) => [one, 0])) as Record<DeviceKind, number>;
+    const byKind = Object.fromEntries(deviceKinds.map((one) => [one, 0])) as Record<DeviceKind, number>;
     for (const device of all) byKind[device.kind]++;
     const found = all.filter((device) => (kind === '' || device.kind === kind) && isFound(device, query));
     found.sort((a, b) => (order === 'asc' ? 1 : -1) * compared(a[sort], b[sort]) || compared(a.id, b.id));
@@ -83,7 +79,7 @@ export class Devices {
     const rows = deviceRows(snapshot, this.#kicks !== null);
     const earlier = this.#counted(rows, nowMs);
     for (const row of rows) {
-      row.lastValue = this.#values.get(row.id) ?? null;
+      row.lastValue ??= this.#values.get(row.id) ?? null;
       const before = earlier?.counts.get(row.id);
       if (earlier === null || before === undefined) continue;
       const seconds = (nowMs - earlier.atMs) / 1000;
@@ -103,7 +99,7 @@ export class Devices {
     return atMs - compared.atMs < 1 ? null : compared;
   }
 
-  async #kick({ request, response, visitor }: Exchange): Promise<void> {
+  async #kick({ request, response }: Exchange): Promise<void> {
     const id = textIn(await bodyOf(request), 'id', null, ID_CHARACTERS_MAX);
     const at = id.indexOf(':');
     const [kind, name] = [id.slice(0, at), id.slice(at + 1)];
@@ -111,7 +107,6 @@ export class Devices {
       kind === 'mqtt' ? !this.#kicks?.mqtt(name) : kind === 'nats' ? !this.#kicks?.nats(Number(name)) : true;
     if (isGone) throw new ApiFault(404, 'not_found', 'There is no such connection', 'It may have gone by itself');
     this.#look.forget();
-    void visitor;
     answerJson(response, {});
   }
 

@@ -2,6 +2,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { Message } from '../core/message.ts';
 import { NO_HEADERS, type Party } from '../core/message.ts';
 import type { Subscription } from '../core/router.ts';
+import type { DrainState } from './api.ts';
 
 /**
  * Pausing and resuming the way up, for operators: one set of commands behind the status server (`POST /drain/pause`), a
@@ -13,18 +14,11 @@ const FOR_MAX_S = 7 * 24 * 3600;
 /** A request is a lane and a number. */
 const REQUEST_BYTES_MAX = 1024;
 
-export interface Held {
-  /** By lane, '*' for all. `leftMs` null: until somebody resumes, or the box restarts. */
-  paused: { lane: string; sinceMs: number; by: string; leftMs: number | null }[];
-  windows: readonly string[];
-  windowOpen: boolean;
-}
-
 /** What the control needs of the forwarder. */
 export interface Holder {
   pause(lane: string, by: string, forMs: number): void;
   resume(lane: string, by: string): void;
-  readonly held: Held;
+  readonly held: DrainState;
 }
 
 export const actions = ['pause', 'resume', 'status'] as const;
@@ -41,7 +35,7 @@ export class DrainControl {
   }
 
   /** `lane` '' or '*' for all; `forS` '' or 0: until it is resumed. Throws config_invalid for what makes no sense. */
-  act(action: string, lane: string, forS: string, by: string): Held {
+  act(action: string, lane: string, forS: string, by: string): DrainState {
     const holder = this.#holder();
     if (!holder) throw wrong('this box has no upstream', 'add upstream.urls to its configuration');
     const name = lane === '' ? '*' : lane;
@@ -90,7 +84,7 @@ export class DrainControl {
     };
   }
 
-  #answer({ payload, origin }: Message, action: string): Held | { error: Failure } {
+  #answer({ payload, origin }: Message, action: string): DrainState | { error: Failure } {
     try {
       const { lane, for_s } = fieldsOf(payload);
       return this.act(action, String(lane ?? ''), String(for_s ?? ''), `${origin.kind} ${origin.name}`);

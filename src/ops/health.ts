@@ -1,15 +1,16 @@
-import type { Role } from './api.ts';
+import type { HealthzAnswer, Role } from './api.ts';
 import type {
   Facts,
   Failure,
   LaneFacts,
   LedgerFacts,
   LossReason,
+  NoticeFacts,
   Problem,
   SerialPortFacts,
   Snapshot,
 } from './snapshot.ts';
-import { bytes, counted, milliseconds, percent, span } from './words.ts';
+import { ago, bytes, clause, counted, milliseconds, percent, span } from './words.ts';
 
 /** From here on a lane is worth a warning: time is left to act before anything goes. */
 export const LANE_NEARLY_FULL = 0.9;
@@ -19,6 +20,10 @@ export const LANE_FULL = 0.98;
 export const LANE_FULL_SOON_S = 3600;
 /** A card whose slowest commits take this long is worn out or overloaded; healthy ones stay below 200 ms. */
 export const FSYNC_SLOW_MS = 1000;
+/** The same of every second commit: a healthy card takes 5 to 30 ms. */
+export const FSYNC_TYPICAL_SLOW_MS = 200;
+/** A store that was mended stays worth a look so long. */
+export const MENDED_RECENT_MS = 24 * 3_600_000;
 /** Free space below this multiple of the reserve is worth a warning. */
 export const DISK_LOW = 1.25;
 /** From here on the retained messages are worth a warning: a new one may be refused soon. */
@@ -39,12 +44,13 @@ const CURES: Record<LossReason, string> = {
 export function problems(facts: Facts): Problem[] {
   const found = [...inputProblems(facts), ...retainedProblems(facts), ...storeProblems(facts)];
   found.push(...clockProblems(facts), ...linkProblems(facts));
-  for (const lane of facts.lanes) found.push(...laneProblems(lane));
+  for (const lane of facts.lanes) found.push(...laneProblems(lane, facts.link.state === 'up'));
   found.push(
     ...facts.serial.flatMap(serialProblems),
     ...streamProblems(facts),
     ...commandProblems(facts),
     ...recentLosses(facts),
+    ...facts.notices.map(noticeProblem),
   );
   // Sorting is stable: the order of the data path stays within each severity.
   return found.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
@@ -53,7 +59,7 @@ export function problems(facts: Facts): Problem[] {
 /** The answer of `/healthz`. */
 export interface Health {
   statusCode: 200 | 503;
-  body: { status: 'ok' | 'degraded' | 'failing'; problems: Problem[] };
+  body: HealthzAnswer;
 }
 
 /** 503 only where the box can't take data. Offline is normal for a box at the edge: degraded, with 200. Why is not for strangers. */
@@ -88,7 +94,9 @@ function serialProblems(port: SerialPortFacts): Problem[] {
     found.push({ part, severity: 'degraded', code, message, hint, sinceMs: port.lastSeenMs });
   };
   if (port.state !== 'open' && port.lastError !== null) {
-    add(port.lastError.code, port.lastError.message, port.lastError.hint);
+    const plug = 'Plug it in, or see with `petiole serial list` what it is called now';
+    const { code, message, hint } = port.lastError;
+    add(code, `Serial port ${port.name}: ${clause(message)}`, hint || (port.state === 'absent' ? plug : ''));
   }
   if (port.isFlooding) {
     const message = 'The device sends more than the box reads of one port';
@@ -123,7 +131,7 @@ function retainedProblems({ mqtt }: Facts): Problem[] {
   return [{ part: 'mqtt', severity: 'degraded', code: 'retained_full', message, hint, sinceMs: null }];
 }
 
-function storeProblems({ store }: Facts): Problem[] {
+function storeProblems({ store, gateway }: Facts): Problem[] {
   const part = 'store';
   if (store.state === 'failed') {
     const error = store.error ?? { code: 'store_failed', message: 'The store does not commit', hint: '' };
@@ -141,19 +149,24 @@ function storeProblems({ store }: Facts): Problem[] {
     const hint = 'Free some space before new messages have to be refused';
     found.push({ part, severity: 'degraded', code: 'disk_low', message, hint, sinceMs: null });
   }
-  if (store.fsyncP99Ms !== null && store.fsyncP99Ms >= FSYNC_SLOW_MS) {
-    const message = `The disk is slow: a commit takes up to ${milliseconds(store.fsyncP99Ms)}`;
+  const { fsyncP50Ms: typicalMs, fsyncP99Ms: slowestMs, mended } = store;
+  if ((slowestMs ?? 0) >= FSYNC_SLOW_MS || (typicalMs ?? 0) >= FSYNC_TYPICAL_SLOW_MS) {
+    const message = `The disk is slow: a commit takes ${milliseconds(typicalMs)}, the slowest ${milliseconds(slowestMs)}`;
     const hint = 'A card this slow is often worn out: plan to replace it';
     found.push({ part, severity: 'degraded', code: 'disk_slow', message, hint, sinceMs: null });
+  }
+  if (mended !== null && gateway.nowMs - mended.atMs < MENDED_RECENT_MS) {
+    const message = `The store was damaged, and has been mended ${ago(mended.atMs, gateway.nowMs)}: ${mended.note}`;
+    const hint = 'Nothing need be done now; where it happens again, replace the card';
+    found.push({ part, severity: 'degraded', code: 'store_mended', message, hint, sinceMs: mended.atMs });
   }
   return found;
 }
 
-function clockProblems({ clock }: Facts): Problem[] {
+function clockProblems({ clock, gateway }: Facts): Problem[] {
   if (clock.trust !== 'untrusted') return [];
-  const message =
-    'The time is not known: no message grows too old, what comes in is marked until it is, and on a clock that is behind ' +
-    "the hub's certificate is checked by the last good time";
+  const shown = `${new Date(gateway.nowMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const message = `The time is not known (the clock says ${shown}): no message grows too old, and what comes in is marked until it is`;
   const hint = 'Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery';
   return [{ part: 'clock', severity: 'degraded', code: 'clock_untrusted', message, hint, sinceMs: null }];
 }
@@ -188,7 +201,7 @@ function commandProblems({ commands }: Facts): Problem[] {
     });
 }
 
-function laneProblems(lane: LaneFacts): Problem[] {
+function laneProblems(lane: LaneFacts, isUp: boolean): Problem[] {
   const part = `lane ${lane.name}`;
   const found: Problem[] = [];
   if (lane.state === 'blocked') {
@@ -199,9 +212,10 @@ function laneProblems(lane: LaneFacts): Problem[] {
   const soon = lane.timeToFullS !== null && lane.timeToFullS <= LANE_FULL_SOON_S && fill > 0.5;
   if (fill < LANE_NEARLY_FULL && !soon) return found;
   const full = fill >= LANE_FULL;
-  const when = full || lane.timeToFullS === null ? '' : `; it will be full in ${span(lane.timeToFullS)}`;
-  const message = `The lane is ${full ? 'full' : `${percent(fill)} full`}${when}`;
-  const hint = `${atTheBound(lane, full)}: mend the link, or raise max_bytes of the lane`;
+  const when = full || lane.timeToFullS === null ? '' : ` and will be full in ${span(lane.timeToFullS)}`;
+  const message = `Lane ${lane.name} is ${full ? 'full' : `${percent(fill)} full`}${when}`;
+  const cure = isUp ? 'see what slows the way up, or raise' : 'mend the link, or raise';
+  const hint = `${atTheBound(lane, full)}: ${cure} max_bytes of the lane`;
   found.push({
     part,
     severity: 'degraded',
@@ -214,7 +228,7 @@ function laneProblems(lane: LaneFacts): Problem[] {
 }
 
 /** What happens, or will happen, at the bound of a lane. */
-export function atTheBound(lane: LaneFacts, now: boolean): string {
+function atTheBound(lane: LaneFacts, now: boolean): string {
   if (lane.full === 'refuse') return now ? 'New messages are refused' : 'Then new messages will be refused';
   const first = lane.dropsFirst || 'the oldest messages';
   return now ? `To make room, ${first} are dropped` : `Then ${first} will be dropped`;
@@ -225,6 +239,8 @@ function recentLosses({ ledger, gateway }: Facts): Problem[] {
   const groups = new Map<string, { row: LedgerFacts; reason: LossReason; lost: number; sinceMs: number }>();
   for (const row of ledger) {
     const { reason } = row;
+    // Of the store as a whole, and told with that it was mended.
+    if (row.lane === '*') continue;
     if (reason === 'unassigned' || row.atMs < gateway.nowMs - LOSS_RECENT_MS) continue;
     const key = `${reason} ${row.lane}`;
     const group = groups.get(key) ?? { row, reason, lost: 0, sinceMs: row.atMs };
@@ -236,10 +252,14 @@ function recentLosses({ ledger, gateway }: Facts): Problem[] {
     part: `lane ${row.lane}`,
     severity: 'degraded' as const,
     code: `lost_${reason}`,
-    message: `${counted(lost, 'message')} will not reach the hub (${reason})`,
+    message: `${counted(lost, 'message')} of lane ${row.lane} will not reach the hub (${reason})`,
     hint: CURES[reason],
     sinceMs,
   }));
+}
+
+function noticeProblem(notice: NoticeFacts): Problem {
+  return { part: notice.part, severity: 'degraded', ...failureOf(notice), sinceMs: notice.atMs };
 }
 
 function failureOf({ code, message, hint }: Failure): Failure {

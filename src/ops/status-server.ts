@@ -1,13 +1,13 @@
 import { once as nextEvent } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
-import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
 import { Access, type ViewerRule } from './access.ts';
 import type { ApiParts } from './api-parts.ts';
 import type { Api } from './api-server.ts';
-import { certificateFor, type StatusTls } from './certificate.ts';
+import { boundedServer, listenFailure } from './bounded-server.ts';
+import type { StatusTls } from './certificate.ts';
 import type { DrainControl } from './drain-control.ts';
 import { ApiFault, answer, answerFault, answerJson, type Exchange, faultOf, JSON_TYPE, TEXT } from './exchange.ts';
 import { bracketed, Guard } from './guard.ts';
@@ -19,13 +19,6 @@ import { SignInSecrets } from './sign-in-secrets.ts';
 import type { Snapshot } from './snapshot.ts';
 import { VIEWERS_MAX } from './viewers.ts';
 
-/** A request here is a line and a few headers; cookies of other services on the same host name may come along. */
-const HEADER_BYTES_MAX = 8192;
-/** Time for a whole request to arrive, and how often late ones are looked for. */
-const REQUEST_TIMEOUT_MS = 5000;
-const LATE_CHECK_MS = 1000;
-/** An idle connection holds one of the few places. */
-const KEEP_ALIVE_TIMEOUT_MS = 5000;
 /** Sockets at a time: the viewers, and room for tails, monitors and page loads beside them. */
 const CONNECTIONS_MAX = VIEWERS_MAX * 4;
 /** How long answers that are on their way may take once we stop. */
@@ -99,21 +92,15 @@ export class StatusServer implements Service {
   }
 
   async start(): Promise<void> {
-    const { host, port, log, folder, viewer = 'loopback' } = this.#options;
+    const { host, port, log, folder, viewer = 'loopback', tls = null } = this.#options;
     if (folder !== undefined) {
       this.#secrets = new SignInSecrets(folder, log);
       this.#access = new Access(viewer, this.#secrets);
     }
-    const server = await this.#make();
+    const server = await boundedServer(tls, log, () => this.#counters.malformed++);
     this.#server = server;
     server.maxConnections = CONNECTIONS_MAX;
     server.on('request', (request, response) => this.#serve(request, response));
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      this.#counters.malformed++;
-      if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy();
-      const status = CLIENT_ERRORS[error.code ?? ''] ?? '400 Bad Request';
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    });
     try {
       server.listen({ host, port });
       await nextEvent(server, 'listening');
@@ -122,27 +109,6 @@ export class StatusServer implements Service {
     }
     server.on('error', (error) => log.error({ err: error }, 'the status server failed to accept a connection'));
     log.info({ url: this.url }, 'status page');
-  }
-
-  async #make(): Promise<Server | SecureServer> {
-    const { tls = null, log } = this.#options;
-    const bounds = {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: LATE_CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      noDelay: true,
-    };
-    // Not by import: that would evaluate every export of the module and load a whole HTTP client, 11 MB resident.
-    if (tls === null) return process.getBuiltinModule('node:http').createServer(bounds);
-    const pem = await certificateFor(tls, log);
-    const handshakeTimeout = REQUEST_TIMEOUT_MS;
-    const server = process
-      .getBuiltinModule('node:https')
-      .createServer({ ...bounds, ...pem, minVersion: 'TLSv1.2', handshakeTimeout });
-    server.on('tlsClientError', () => this.#counters.malformed++);
-    return server;
   }
 
   stop: () => Promise<void> = once(async () => {
@@ -265,7 +231,12 @@ export class StatusServer implements Service {
   }
 
   async #scrape(response: ServerResponse): Promise<void> {
-    answer(response, 200, METRICS_TYPE, await metrics(this.#look.snapshot(performance.now())));
+    answer(
+      response,
+      200,
+      METRICS_TYPE,
+      await metrics(this.#look.snapshot(performance.now()), this.#options.parts?.monitor?.latest ?? null),
+    );
   }
 
   #capture(name: string, response: ServerResponse): void {
@@ -312,47 +283,4 @@ export class StatusServer implements Service {
     // One line, not one a second, while the same thing goes on failing.
     if (this.#counters.failed === 1) this.#options.log.error({ err: error }, 'the status could not be read');
   }
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-};
-
-const LISTEN_FAILURES: Readonly<Record<string, { code: ErrorCode; what: string; hint: string }>> = {
-  EADDRINUSE: {
-    code: 'address_in_use',
-    what: 'another program listens there',
-    hint: 'Stop that program (`ss -ltnp` names it), or set status.listen to another port',
-  },
-  EACCES: {
-    code: 'listen_denied',
-    what: 'this user may not listen there',
-    hint: 'Set status.listen to a port of 1024 or above, such as 8080',
-  },
-  EADDRNOTAVAIL: {
-    code: 'address_not_available',
-    what: 'this machine has no such address',
-    hint: 'Set status.listen to an address of this machine, such as 127.0.0.1:8080',
-  },
-  ENOTFOUND: {
-    code: 'name_not_found',
-    what: 'the name is not known',
-    hint: 'Set status.listen to an address of this machine, such as 127.0.0.1:8080',
-  },
-};
-
-function listenFailure(host: string, port: number, cause: NodeJS.ErrnoException): GatewayError {
-  const known = LISTEN_FAILURES[cause.code ?? ''];
-  const { code, what, hint } = known ?? {
-    code: 'address_not_available',
-    what: cause.message,
-    hint: 'Check status.listen',
-  };
-  const where = `${bracketed(host)}:${port}`;
-  return new GatewayError(code, `The status page cannot listen on ${where}: ${what}`, {
-    retriable: false,
-    hint,
-    cause,
-  });
 }

@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib';
+import { describeError } from '../core/errors.ts';
 import type { ApiParts } from './api-parts.ts';
 import type { Handler } from './api-server.ts';
 import { answer } from './exchange.ts';
+import { hardware } from './hardware.ts';
 import { shownLine } from './log-lines.ts';
 import type { Look } from './look.ts';
 import { tarOf } from './tar.ts';
@@ -18,8 +20,8 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 const KNOWN_CHARACTERS_MIN = 6;
 
 /**
- * `GET /api/bundle`: what somebody who helps wants to see, in one archive: status, health, history, the configuration
- * and the newest log lines. Secrets of the configuration are taken out wherever their text occurs.
+ * `GET /api/bundle`: what somebody who helps wants to see, in one archive: status, health, history, the machine, the
+ * configuration and the newest log lines. Secrets of the configuration are taken out wherever their text occurs.
  */
 export function bundleHandlers(look: Look, parts: ApiParts): Record<string, Handler> {
   return {
@@ -39,6 +41,8 @@ export function bundleHandlers(look: Look, parts: ApiParts): Record<string, Hand
 async function contents(look: Look, { logs, monitor, settings }: ApiParts): Promise<[name: string, text: string][]> {
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   const files: [string, string][] = [['status.json', json(look.snapshot(performance.now()))]];
+  // A machine that does not say what it is must not keep the rest from who helps.
+  files.push(['hardware.json', json(await hardware().catch(describeError))]);
   if (monitor) {
     files.push(['health.json', json(await monitor.sample())]);
     files.push(['history.json', json(await monitor.history.read('day'))]);

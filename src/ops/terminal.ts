@@ -62,6 +62,14 @@ export function render(view: View, terminal: Terminal): string {
 
 type Paint = (text: string, code: number) => string;
 
+/** One table, all of its rows. */
+export function renderTable(table: Table, { columns, colour }: Terminal): string {
+  const paint: Paint = (text, code) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
+  return tableLines(table, columns, paint, Number.POSITIVE_INFINITY)
+    .map((line) => `${line.slice(2)}\n`)
+    .join('');
+}
+
 function laneLines(
   view: View,
   columns: number,

@@ -89,8 +89,15 @@ export function sentences(...parts: string[]): string {
   return parts
     .map((part) => part.trim().replace(/[.;,\s]+$/, ''))
     .filter((part) => part !== '')
-    .map((part) => `${part}.`)
+    .map((part) => `${capital(part)}.`)
     .join(' ');
+}
+
+/** Where it begins with a plain word: an address, a name with a figure in it and a command stay as they are. */
+function capital(text: string): string {
+  return /^[a-z]+[ ,]/.test(text) && !/^(?:nats|petiole) /.test(text)
+    ? text.charAt(0).toUpperCase() + text.slice(1)
+    : text;
 }
 
 /** For a message that goes on in the middle of a sentence: 'No stream takes x.' → 'no stream takes x'. */

@@ -1,6 +1,7 @@
 import { modbusCrc } from './checks.ts';
 import { makeFramer } from './framing/framing.ts';
 import { guessBinary } from './guess-binary.ts';
+import { guessBridge } from './guess-bridge.ts';
 import { guessText } from './guess-text.ts';
 import { plainFraming } from './options.ts';
 
@@ -28,7 +29,7 @@ export function guess(bytes: Buffer): Guess {
     return { what: 'too little to say', sureness: 0, why: `${bytes.length} bytes`, configuration: [] };
   }
   const looked = bytes.subarray(-GUESS_BYTES_MAX);
-  const guesses = [guessNmea(looked), guessModbus(looked), guessText(looked), guessBinary(looked)];
+  const guesses = [guessBridge(looked), guessNmea(looked), guessModbus(looked), guessText(looked), guessBinary(looked)];
   return guesses.filter((one) => one !== null).toSorted((a, b) => b.sureness - a.sureness)[0] ?? unknown(looked);
 }
 

@@ -4,7 +4,7 @@ import type { Receipt, Router, Subscription } from '../core/router.ts';
 import { once } from '../core/service.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { CommandEncoder } from './command-encoder.ts';
-import { type Command, CommandQueue } from './commands.ts';
+import { CommandQueue } from './commands.ts';
 import { loadPattern } from './decode/decoder.ts';
 import type { Match } from './decode/text.ts';
 import { errorHeaders } from './error-headers.ts';
@@ -15,13 +15,12 @@ import { discardedOf, faultsOf, Pipeline } from './pipeline.ts';
 import { Polls } from './polls.ts';
 import { Recorder } from './recorder.ts';
 import type { SerialContext, SerialPortStatus } from './serial-edge.ts';
+import { Strangeness } from './strangeness.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
 const WAITING_MAX = 16_384;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
-/** Errors in a row, without one good frame since the port was opened, after which we ask whether it is another device. */
-const STRANGE_ERRORS = 5;
 
 /** One device on one port: what it says becomes messages, what is sent to it is written. */
 export class Port implements Receipt {
@@ -45,10 +44,7 @@ export class Port implements Receipt {
   #throttle: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
   #lastSeenMs = 0;
-  #decodedAtOpen = 0;
-  #errorsSinceOpen = 0;
-  #strangeAt = STRANGE_ERRORS;
-  #swap = '';
+  readonly #strangeness = new Strangeness();
   #counters = { throttled: 0, refused: 0, commands: 0, commandsFailed: 0, polls: 0, pollsUnanswered: 0 };
 
   constructor(options: PortOptions, context: SerialContext) {
@@ -87,7 +83,9 @@ export class Port implements Receipt {
     }
     this.supervisor.start();
     if (polls.length > 0) {
-      this.#polls = new Polls(polls, (poll) => this.#poll(poll.framed ? this.#framed(poll.send) : poll.send));
+      this.#polls = new Polls(polls, (poll) =>
+        this.#poll(poll.framed ? encodeFrame(this.options.framing, poll.send) : poll.send),
+      );
       await this.#polls.start();
     }
   }
@@ -137,7 +135,7 @@ export class Port implements Receipt {
       ...this.#counters,
       queued: this.#commands.waiting,
       captures: this.recorder.captures.length,
-      swap: this.#swap,
+      swap: this.#strangeness.looksLike,
       isFlooding: this.#share.isFlooding(performance.now()),
       units: [],
       board: null,
@@ -224,18 +222,12 @@ export class Port implements Receipt {
   #error(cause: string, detail: string): void {
     this.recorder.mark(this.#lastSeenMs, cause, detail);
     this.#acknowledgements?.bad(this.#pipeline?.counters.frames ?? 0, cause);
-    this.#errorsSinceOpen++;
-    // A frame that can't be decoded was counted as one; this device has not spoken yet all the same.
-    const counters = this.#pipeline?.counters;
-    if (this.#errorsSinceOpen < this.#strangeAt || counters?.decoded !== this.#decodedAtOpen) return;
-    // Asked again, more and more rarely: the bytes so far may say nothing.
-    this.#strangeAt *= 10;
-    this.#strange();
+    if (this.#strangeness.error(this.#pipeline?.counters.decoded ?? 0)) this.#strange();
   }
 
   #strange(): void {
     void this.#context.whose(this, this.recorder.latest()).then((name) => {
-      this.#swap = name;
+      this.#strangeness.looksLike = name;
       if (name === '') return;
       const where = { port: this.options.name, node: this.supervisor.node, looksLike: name };
       this.#context.log.warn(where, 'the device on this port speaks like that of another one: were two plugs swapped?');
@@ -243,10 +235,7 @@ export class Port implements Receipt {
   }
 
   #opened(): void {
-    this.#errorsSinceOpen = 0;
-    this.#strangeAt = STRANGE_ERRORS;
-    this.#decodedAtOpen = this.#pipeline?.counters.decoded ?? 0;
-    this.#swap = '';
+    this.#strangeness.begin(this.#pipeline?.counters.decoded ?? 0);
     if (this.#isHeld || this.#throttle !== undefined) this.supervisor.pause();
   }
 
@@ -255,10 +244,6 @@ export class Port implements Receipt {
     this.#idle = undefined;
     this.#silent();
     this.#commands.fail(reason);
-  }
-
-  #framed(content: Buffer): Buffer {
-    return encodeFrame(this.options.framing, content);
   }
 
   /** A message on the port's command subject. */
@@ -278,7 +263,7 @@ export class Port implements Receipt {
       return true;
     }
     const timeoutMs = reply === '' ? 0 : this.options.command.timeoutMs;
-    this.#add({ bytes, timeoutMs, match: this.#match, isTaken: true, done: answer });
+    this.#commands.add({ bytes, timeoutMs, match: this.#match, isTaken: true, done: answer });
     return true;
   }
 
@@ -288,11 +273,7 @@ export class Port implements Receipt {
       if (outcome instanceof GatewayError) this.#counters.pollsUnanswered++;
       this.#polls?.finished();
     };
-    this.#add({ bytes, timeoutMs: this.options.command.timeoutMs, match: null, isTaken: false, done });
-  }
-
-  #add(command: Command): void {
-    this.#commands.add(command);
+    this.#commands.add({ bytes, timeoutMs: this.options.command.timeoutMs, match: null, isTaken: false, done });
   }
 
   #answer(reply: string, outcome: Buffer | null | GatewayError): void {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../core/errors.ts';
 import {
@@ -174,8 +174,8 @@ function renew<T>(path: string, load: (db: Database.Database) => T, why: string)
     if (isLeft) moveStore(path, aside);
     moveStore(newOf(path), path);
     pruneAside(path);
-    const kept = isLeft ? `it is kept as ${aside}` : 'nothing of it is left';
-    return { ...openFile(path, load), note: `the store could not be read (${why}); ${kept}; ${salvaged}` };
+    const kept = isLeft ? `the damaged file is kept beside it as ${basename(aside)}` : 'nothing of it is left';
+    return { ...openFile(path, load), note: `the store could not be read (${why}): ${salvaged}; ${kept}` };
   } catch (error) {
     throw isDamage(error) || sqliteCode(error) !== ''
       ? storeError(error, `cannot make a new store in ${folder}`)
@@ -205,5 +205,5 @@ function refill(path: string): string {
   }
   if (!salvaged) return `a new one is begun${note}`;
   if (salvaged.note !== '') note += `, ${salvaged.note}`;
-  return `${salvaged.records} records in ${salvaged.batches} batches and ${salvaged.rows} other rows are in the new one${note}`;
+  return `${salvaged.records} records and ${salvaged.rows} other rows are in a new one${note}`;
 }

@@ -9,6 +9,7 @@ import { Gathering, MESSAGE_COST } from './gathering.ts';
 import { LaneMatch, type LaneRule } from './lane-match.ts';
 import { LATE_SUFFIX, LateParts } from './late-parts.ts';
 import { LatencyWindow } from './latency-window.ts';
+import { MENDED, type Mended, mendedIn } from './mended.ts';
 import type {
   HistoryPoint,
   LaneSettings,
@@ -85,7 +86,7 @@ export class Journal implements Service {
   readonly #latency = new LatencyWindow();
   #gathering: Gathering;
   /** The last part is the gathering of what must go to disk. */
-  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[] } | null = null;
+  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[]; atMs: number } | null = null;
   /** Who waits for a position to be on disk. */
   #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
   readonly #writer: WriterThread;
@@ -189,7 +190,7 @@ export class Journal implements Service {
     this.#lanes = lanes;
     this.#cursors = new Cursors(watermarks, performance.now());
     this.#saver?.opened(lanes.map(({ lastSequence }) => lastSequence));
-    if (note !== '') this.#log.error({ epoch }, note);
+    if (note !== '') this.#noteMended(epoch, note);
     // What is on the disk now may be less than what is here.
     if (retainedKnown && isAnew) this.retained?.rewrite();
     this.sessions?.opened(retainedKnown && isAnew);
@@ -197,6 +198,12 @@ export class Journal implements Service {
     if (!retainedKnown) this.retained?.leave(retainedLeft);
     const hint = 'raise mqtt.retained_max or mqtt.retained_bytes_max to have them back';
     this.#log.warn({ left: retainedLeft, hint }, 'the store has more retained messages than the limits allow');
+  }
+
+  #noteMended(epoch: string, note: string): void {
+    this.#log.error({ epoch }, note);
+    // A disk that takes nothing is told of by the commits.
+    this.setMark(MENDED, JSON.stringify({ atMs: Date.now(), note })).catch(() => undefined);
   }
 
   /** Nothing grows too old while the time is not known. */
@@ -241,6 +248,11 @@ export class Journal implements Service {
 
   get #queueBytes(): number {
     return this.#gathering.bytes + this.#committingSum(({ bytes }) => bytes) + (this.#saver?.bytes ?? 0);
+  }
+
+  /** For how long the commit under way has been; 0 where there is none. */
+  get committingForMs(): number {
+    return this.#committing === null ? 0 : performance.now() - this.#committing.atMs;
   }
 
   #committingSum(of: (gathering: Gathering) => number): number {
@@ -360,7 +372,7 @@ export class Journal implements Service {
     const gathered = gathering.batches(wants);
     parts.push({ gathering, batches: this.#saver?.numbered(gathered) ?? gathered, held: null });
     const reserved = this.#saver?.reservations() ?? [];
-    this.#committing = { parts, watermarks, reserved };
+    this.#committing = { parts, watermarks, reserved, atMs: performance.now() };
     const batches = parts.flatMap((part) => part.batches);
     const retained = this.retained?.takeChanges() ?? null;
     // What is held is copied: its reader may still be at it.
@@ -422,21 +434,24 @@ export class Journal implements Service {
     this.sessions?.committed(failure);
     const gathered = parts.at(-1)?.batches.length ?? 0;
     this.taken.committed(results.slice(results.length - gathered), failure !== null);
-    // The next commit is on its way before the receipts of this one cost time.
-    if (this.#gathering.count > 0) this.#flush();
-    this.#commits++;
-    this.#latency.add(commitMs);
-    let at = 0;
-    for (const part of parts) {
-      const own = results.slice(at, at + part.batches.length);
-      at += own.length;
-      if (this.#saver) this.#saver.written(part, own, failure !== null);
-      else part.gathering.settle(own);
-    }
+    // Before the next one is sent off: what the saver then gives to the readers comes behind this.
     batches.forEach((batch, index) => {
       this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
     });
     this.#takeStates(lanes);
+    let at = 0;
+    const answers = parts.map((part) => {
+      const own = results.slice(at, at + part.batches.length);
+      at += own.length;
+      return { part, own };
+    });
+    // So too what the saver holds: it is not written twice, and what could not be written goes ahead of what is newer.
+    for (const { part, own } of answers) if (part.held) this.#saver?.written(part.held, own, failure !== null);
+    // The next commit is on its way before the receipts of this one cost time.
+    if (this.#gathering.count > 0) this.#flush();
+    this.#commits++;
+    this.#latency.add(commitMs);
+    for (const { part, own } of answers) if (!part.held) part.gathering.settle(own);
     for (const { resolve, reject } of placing) {
       if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
       else resolve();
@@ -593,6 +608,7 @@ export class Journal implements Service {
       saver: this.#saver?.status() ?? null,
       store: this.#store,
       failure: this.#failure,
+      mended: mendedIn(this.#marks.get(MENDED)),
       lanes: this.#lanes.map((state, lane) => {
         const { cursor } = this.#cursors.of(lane);
         // The writer counts from the cursor on disk; ours may be ahead of it.
@@ -613,6 +629,8 @@ export interface JournalStatus {
   saver: SaverStatus | null;
   store: StoreState | null;
   failure: StoreFailure | null;
+  /** Null where the store was never damaged. */
+  mended: Mended | null;
   lanes: (LaneState & { cursor: number })[];
 }
 

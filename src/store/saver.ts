@@ -268,14 +268,11 @@ export class Saver {
     return batches.map((batch) => ({ ...batch, after: this.given(batch.lane) }));
   }
 
-  /** A commit with this part has ended; `isVain`: it kept nothing at all. */
-  written({ gathering, held }: Part, results: readonly BatchResult[], isVain: boolean): void {
-    if (!held) {
-      gathering.settle(results);
-      return;
-    }
+  /** A commit with this has ended; `isVain`: it kept nothing at all. */
+  written(held: Held, results: readonly BatchResult[], isVain: boolean): void {
     if (held.state === 'settled') return;
     const saved = this.#lanes[held.lane] as SavedLane;
+    const { gathering } = held;
     const failure = results.find((result) => result.failure)?.failure;
     if (isVain && this.#isLinked && !held.isLost) {
       // The hub may still take it, whatever the disk says: it is tried again with the next commit.

@@ -1,12 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Stamp } from '../core/clock.ts';
-import { GatewayError } from '../core/errors.ts';
+import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { BatchPass } from './batch-pass.ts';
 import type { Drain, Sender } from './drain.ts';
 import type { DrainHold } from './drain-hold.ts';
 import { identityOf, isForeign } from './identity.ts';
 import { JetStream } from './jetstream.ts';
+import { LinkTrust } from './link-trust.ts';
 import { Opening } from './opening.ts';
 import { Pass, type PassLane } from './pass.ts';
 import type { Hub, LossReason, Records } from './ports.ts';
@@ -61,14 +62,15 @@ export interface LaneForwarderParts {
 
 /** How long a blocked lane waits before it tries again; new interest at the hub wakes it at once. */
 const BLOCKED_MS = [250, 1_000, 2_000, 5_000, 10_000] as const;
-/** Passes in a row that ended without an answer before the link itself is not trusted any more. */
-const SILENT_PASSES_MAX = 2;
+/** What may be over when interest or permissions at the hub change. */
+const MENDED_BY_THE_HUB: readonly ErrorCode[] = ['no_stream', 'no_interest', 'permission_denied'];
 
 export class LaneForwarder implements Sender {
   readonly options: LaneForwarderOptions;
   readonly #parts: LaneForwarderParts;
   readonly #log: Log;
   readonly #lane: PassLane;
+  readonly #trust = new LinkTrust();
   #state: LaneState = 'waiting-for-link';
   #reason: GatewayError | null = null;
   #session: AbortController | null = null;
@@ -158,6 +160,7 @@ export class LaneForwarder implements Sender {
   }
 
   linkDown(): void {
+    this.#trust.linkDown();
     this.#session?.abort();
     this.#session = null;
     this.#pass?.abort(new GatewayError('not_connected', 'the link fell'));
@@ -185,7 +188,7 @@ export class LaneForwarder implements Sender {
 
   /** Interest or permissions at the hub have changed, which may mend what blocks the lane. */
   hubChanged(): void {
-    if (this.#reason?.code === 'no_stream' || this.#reason?.code === 'permission_denied') this.#wake?.();
+    if (this.#reason !== null && MENDED_BY_THE_HUB.includes(this.#reason.code)) this.#wake?.();
   }
 
   /** The answer to the publish in `slot` of pass number `pass`. */
@@ -198,21 +201,17 @@ export class LaneForwarder implements Sender {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    let fruitless = 0;
-    let silent = 0;
     while (!signal.aborted && !this.#finished) {
       const before = this.counters.acknowledged;
       const reason = await this.#onePass(signal);
       if (signal.aborted) return;
       this.#endPass();
-      fruitless = this.counters.acknowledged > before ? 0 : fruitless + 1;
-      silent = reason.code === 'request_timeout' && fruitless > 0 ? silent + 1 : 0;
-      if (silent >= SILENT_PASSES_MAX) {
-        const message = 'the hub answers pings but no publishes';
-        this.#parts.hub.cut(new GatewayError('stale_connection', message, { cause: reason }));
+      const doubt = this.#trust.passEnded(reason, this.counters.acknowledged > before);
+      if (doubt !== null) {
+        this.#parts.hub.cut(doubt);
         return;
       }
-      await this.#block(reason, fruitless, signal);
+      await this.#block(reason, this.#trust.fruitless, signal);
     }
   }
 

@@ -18,9 +18,13 @@ export function linkRefusal(
       return oversize('the hub', headerBytes, payload.length);
     case 'no-interest':
       return {
-        trouble: new GatewayError('no_stream', `the hub has withdrawn its interest in ${hub.nameAtHub(subject)}`, {
-          hint: 'the stream has no leader, or the hub is shutting down; it goes on by itself',
-        }),
+        trouble: new GatewayError(
+          'no_interest',
+          `the hub shows no interest in ${hub.nameAtHub(subject)}, which a stream of it takes`,
+          {
+            hint: 'the stream has no leader, or the hub is shutting down; it goes on by itself',
+          },
+        ),
       };
     case 'forbidden': {
       if (!isSubject(subject)) return { loss: 'undecodable', detail: 'not a legal NATS subject' };

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import { filesWithCredential } from '../support/credential-scan.ts';
 import { mosquittoPub } from '../support/mosquitto.ts';
 import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp.ts';
@@ -24,6 +25,9 @@ test('a machine with the Debian package: install, serve, kill, power cut, upgrad
       encoding: 'utf8',
     }).trim();
   const [first, second] = [build('0.1.0'), build('0.1.1')];
+  const content = tempDir(t, 'content');
+  execFileSync('dpkg-deb', ['-R', first, content]);
+  assert.deepEqual(filesWithCredential(content), [], 'no credential in the package');
   const machine = await makeMachine(t);
   for (const file of [first, second]) copyFileSync(file, join(machine.root, 'root', basename(file)));
 

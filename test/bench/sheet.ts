@@ -9,12 +9,16 @@ export interface RowOptions {
 interface Row {
   label: string;
   options: RowOptions;
-  cells: Map<string, number>;
+  /** By contender: the value of each repeat. */
+  cells: Map<string, number[]>;
 }
 
 const TARGET_OF = 'petiole';
 
-/** The one table of the benchmark: a row for each figure, a column for each contender, sections for the phases. */
+/**
+ * The one table of the benchmark: a row for each figure, a column for each contender, sections for the phases. What was
+ * measured more than once is shown as its median, with how far the repeats spread around it.
+ */
 export class Sheet {
   readonly #sections = new Map<string, Row[]>();
   readonly #columns: string[] = [];
@@ -28,14 +32,20 @@ export class Sheet {
       row = { label, options, cells: new Map() };
       rows.push(row);
     }
-    row.cells.set(contender, value);
+    const values = row.cells.get(contender);
+    if (values === undefined) row.cells.set(contender, [value]);
+    else values.push(value);
   }
 
+  /** The section of a phase: what its name begins with, up to the colon; '' where there is none. */
+  sectionOf(phase: string): string {
+    return [...this.#sections.keys()].find((section) => section.startsWith(`${phase}:`)) ?? '';
+  }
+
+  /** The median of what was measured; undefined where nothing was. */
   get(section: string, label: string, contender: string): number | undefined {
-    return this.#sections
-      .get(section)
-      ?.find((row) => row.label === label)
-      ?.cells.get(contender);
+    const row = this.#sections.get(section)?.find((known) => known.label === label);
+    return median(row?.cells.get(contender));
   }
 
   /** Rows of Petiole that miss what they must reach. */
@@ -50,7 +60,7 @@ export class Sheet {
     for (const [section, rows] of this.#sections) {
       lines.push([section]);
       for (const row of rows) {
-        const cells = this.#columns.map((column) => format(row.cells.get(column), row.options.digits ?? 0));
+        const cells = this.#columns.map((column) => cell(row.cells.get(column), row.options.digits ?? 0));
         lines.push([`  ${row.label}`, ...cells, target(row)]);
       }
     }
@@ -71,10 +81,29 @@ export class Sheet {
   toJSON(): unknown {
     const sections = [...this.#sections].map(([section, rows]) => [
       section,
-      Object.fromEntries(rows.map(({ label, cells }) => [label, Object.fromEntries(cells)])),
+      Object.fromEntries(
+        rows.map(({ label, cells, options }) => [label, { ...Object.fromEntries(cells), goal: options }]),
+      ),
     ]);
     return Object.fromEntries(sections);
   }
+}
+
+function median(values: readonly number[] | undefined): number | undefined {
+  if (values === undefined) return undefined;
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] as number;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2;
+}
+
+/** `1,234 ±5%`: half the distance between the least and the greatest, as a part of the median. */
+function cell(values: readonly number[] | undefined, digits: number): string {
+  const middle = median(values);
+  const shown = format(middle, digits);
+  if (values === undefined || values.length < 2 || !middle) return shown;
+  const spread = ((Math.max(...values) - Math.min(...values)) / 2 / middle) * 100;
+  return `${shown} ±${Math.round(spread)}%`;
 }
 
 function format(value: number | undefined, digits: number): string {
@@ -83,7 +112,7 @@ function format(value: number | undefined, digits: number): string {
 }
 
 function verdict({ options: { atLeast, atMost }, cells }: Row): 'ok' | 'MISSED' | '' {
-  const value = cells.get(TARGET_OF);
+  const value = median(cells.get(TARGET_OF));
   if (value === undefined || (atLeast === undefined && atMost === undefined)) return '';
   return value >= (atLeast ?? Number.NEGATIVE_INFINITY) && value <= (atMost ?? Number.POSITIVE_INFINITY)
     ? 'ok'

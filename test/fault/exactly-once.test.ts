@@ -102,7 +102,6 @@ describe('exactly once', { concurrency: 3, timeout: TIMEOUT_MS }, () => {
     ['early-trim', 'read-back', { cuts: 2 }, 'lost'],
     ['no-watermark', 'atomic', { cuts: 1 }, 'duplicated by record id'],
     ['unheld', 'read-back', { cuts: 4 }, 'lost', '--saver'],
-    ['reused-numbers', 'read-back', { messages: 20_000, kills: 6 }, 'lost', '--saver'],
   ];
   for (const [build, procedure, faults, fault, ...more] of broken) {
     it(`${procedure}: a build with ${build} is caught: ${fault}`, async (scope) => {

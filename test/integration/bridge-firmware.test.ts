@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { jetstream } from '@nats-io/jetstream';
@@ -87,7 +87,9 @@ test('an image goes to the board amid its readings, outlives a kill of either en
   // 20 KB at 57,600 baud take four seconds and more.
   const options = ['--rate', '20', '--baud', '57600', '--brown-out', '60'];
   const board = await startBoard(t, { options });
+  const lock = join(tempDir(t, 'balena'), 'updates.lock');
   const box = await startBox(t, {
+    env: { BALENA_APP_LOCK_PATH: lock },
     config: {
       serial: [{ name: 'line3', port: board.path, bridge: true }],
       firmware: { keys: [publicKey] },
@@ -105,6 +107,7 @@ test('an image goes to the board amid its readings, outlives a kill of either en
   // The box falls in the first part of the transfer, the board browns out in the second.
   await waitFor('a part of the image', async () => (await transferOf(box))?.offset > 2_000, { timeoutMs: 60_000 });
   const producedBefore = board.produced;
+  assert(existsSync(lock), 'no update comes amid a transfer');
   await box.kill9();
   await box.start();
   const { versionBefore, size } = await reached(box, 'confirmed');
@@ -122,6 +125,7 @@ test('an image goes to the board amid its readings, outlives a kill of either en
     const { board: facts } = (await box.status()).serial[0];
     return facts.version === '1.1.0' && facts.isOnTrial === false;
   });
+  await waitFor('updates to be let through', () => !existsSync(lock));
   const again = await petiole(['firmware', 'offer', signed, ...cli]);
   assert.equal(again.code, 1);
   assert.match(again.stderr, /runs it already/);

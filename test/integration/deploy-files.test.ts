@@ -4,17 +4,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { families } from '../../src/ops/metrics.ts';
-import { lane, NOW_MS, snapshot } from '../unit/ops-snapshot.ts';
+import { lane, NOW_MS, port, sample, snapshot } from '../unit/ops-snapshot.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../deploy');
 const read = (path: string) => readFileSync(join(DEPLOY, path), 'utf8');
 
 /** Every series that the box can show, with its labels. */
 const known = new Map(
-  families(snapshot({ lanes: [lane({ oldestMs: NOW_MS })], mqtt: { listeners: [] } })).map(({ name, samples }) => [
-    name,
-    new Set(samples.flatMap(({ labels = {} }) => Object.keys(labels))),
-  ]),
+  families(snapshot({ lanes: [lane({ oldestMs: NOW_MS })], serial: [port()], mqtt: { listeners: [] } }), sample).map(
+    ({ name, samples }) => [name, new Set(samples.flatMap(({ labels = {} }) => Object.keys(labels)))],
+  ),
 );
 known.set('petiole_problem', new Set(['part', 'code', 'severity']));
 
@@ -39,18 +38,6 @@ test('the dashboard and the alerts ask only for what the box shows', () => {
   for (const { expr } of rules) assert.ok(check(expr) > 0 || /^up\{/.test(expr), expr);
   assert.throws(() => check('petiole_lane_depht_records > 1'));
   assert.throws(() => check('petiole_link_up{lane="x"}'));
-});
-
-test('the compose file for balena keeps to what it takes: version 2, named volumes, one journal at a time', () => {
-  const { version, services, volumes } = parse(read('balena/docker-compose.yml'));
-  assert.match(version, /^2\./);
-  for (const volume of services.petiole.volumes)
-    assert.ok(volume.split(':')[0] in volumes, `${volume} is a bind mount`);
-  assert.equal(services.petiole.labels['io.balena.update.strategy'], 'kill-then-download');
-  const application = parse(readFileSync(join(DEPLOY, '../balena.yml'), 'utf8'));
-  assert.equal(application.version, JSON.parse(readFileSync(join(DEPLOY, '../package.json'), 'utf8')).version);
-  // There is no Node 24 for 32-bit ARM.
-  for (const type of application.data.supportedDeviceTypes) assert.match(type, /64|raspberrypi5/);
 });
 
 test('the container is not root, keeps its root file system read-only, and ends a box that cannot take data', () => {

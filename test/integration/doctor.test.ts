@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
 import { clock, type Finding, power } from '../../src/cli/doctor-checks.ts';
+import { conditions, wear } from '../../src/cli/doctor-machine.ts';
 import { DIST } from '../support/box.ts';
 import { Child } from '../support/child.ts';
 import { connectHub, createStream } from '../support/hub-stream.ts';
 import { startNatsServer } from '../support/nats-server.ts';
 import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/scope.ts';
+import { plugDevice } from '../support/serial-device.ts';
 import { tempDir } from '../support/temp.ts';
 
 interface Visit {
@@ -85,6 +87,36 @@ test('a port that is taken by somebody who does not answer, and a folder that ca
   const { port } = server.address() as { port: number };
   const served = await visit(t, { mqtt: { listeners: [{ listen: `127.0.0.1:${port}` }] } });
   assert.match(served.of('mqtt').message, /something listens/);
+});
+
+test('the machine tells what it is; serial ports are tried, with a cure for each that cannot be opened', async (t) => {
+  const dir = tempDir(t, 'ports');
+  const device = await plugDevice(t, join(dir, 'ttyGood'));
+  const serial = [
+    { name: 'good', port: device.path, subject: 'a' },
+    { name: 'gone', port: join(dir, 'ttyGone'), subject: 'b' },
+    { name: 'server', port: `tcp://127.0.0.1:${await freePort()}`, subject: 'c' },
+  ];
+  const { code, of } = await visit(t, { serial });
+  assert.equal(code, 1);
+  assert.match(of('machine').message, /Linux \d\S* .*cores? .*MiB|GiB of memory/);
+  // socat, which is the device here, has it open: whose program that is only a person can tell.
+  assert.match(of('port good').message, /^\/dev\/pts\/\d+ (?:may be opened|is used by)/);
+  assert.deepEqual([of('port gone').verdict, of('port server').verdict], ['bad', 'bad']);
+  assert.match(of('port gone').cure, /Plug it in/);
+});
+
+test('disks that judge themselves ill, and cards that are worn out, are told', () => {
+  const disk = { device: '/dev/sda', name: 'X', type: 'SSD', sizeBytes: 1 };
+  const of = (condition: string) => conditions({ disks: [{ ...disk, condition }] }).map(({ verdict }) => verdict);
+  assert.deepEqual([of('Ok'), of(''), of('Predicted Failure')], [['good'], [], ['bad']]);
+  const card = (lifeTimeA: number | null, preEol: number | null = 1) =>
+    wear({ name: 'mmcblk0', lifeTimeA, lifeTimeB: 1, preEol });
+  assert.match(card(3).message, /mmcblk0 has used 20 to 30 % of its life/);
+  assert.deepEqual(
+    [card(1), card(9), card(11), card(1, 3), card(1, 2)].map(({ verdict }) => verdict),
+    ['good', 'warning', 'bad', 'bad', 'warning'],
+  );
 });
 
 test('a clock of 1970, and what the firmware says of the supply', (t) => {

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Child } from '../support/child.ts';
 import { connectHub, createStream } from '../support/hub-stream.ts';
 import { BEHIND_PROXY, startNatsServer } from '../support/nats-server.ts';
 import { readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
-import { startUplink, type UplinkLane } from '../support/uplink.ts';
+import { startUplink, startUplinkProcess, type UplinkLane } from '../support/uplink.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
@@ -33,8 +32,7 @@ for (const [procedure, lane] of LANES) {
       const acked: number[] = [];
       let first = 1;
       for (let kill = 0; kill < KILLS; kill++) {
-        const run = JSON.stringify({ ...options, first, limitPerTurn: 40 });
-        const child = new Child(process.execPath, ['test/support/uplink-process.ts', run]);
+        const child = startUplinkProcess({ ...options, first, limitPerTurn: 40 });
         const received = proxy.bytes.up;
         await waitFor('records on their way', () => proxy.bytes.up > received + 100_000, { timeoutMs: 20_000 });
         proxy.swallow('down');

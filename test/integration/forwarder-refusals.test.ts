@@ -1,20 +1,29 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { connectHub, createStream, streamState, waitForStream } from '../support/hub-stream.ts';
 import { message, produce, storedLedger } from '../support/journal.ts';
 import { type NatsServerOptions, startNatsServer } from '../support/nats-server.ts';
 import { binaryFor, createStreamFor, laneFor, procedures, statusNames } from '../support/procedures.ts';
 import type { Scope } from '../support/scope.ts';
 import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { startUplink, type UplinkLane, type UplinkOptions } from '../support/uplink.ts';
 
 const OWN: UplinkLane = { subjects: ['t.>'], stream: { name: 'T', own: true } };
 const SHARED: UplinkLane = { subjects: ['t.>'] };
 
-async function setting(scope: Scope, hubOptions: NatsServerOptions, options: Partial<UplinkOptions>) {
+/** `prepare`: what the hub has before the box comes. */
+async function setting(
+  scope: Scope,
+  hubOptions: NatsServerOptions,
+  options: Partial<UplinkOptions>,
+  prepare: (client: NatsConnection) => Promise<unknown> = async () => undefined,
+) {
   const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, ...hubOptions });
   const client = await connectHub(scope, hub.clientUrl);
+  await prepare(client);
   const uplink = await startUplink(scope, { leafUrl: hub.leafUrl, lanes: [SHARED], ...options });
   return { hub, client, uplink };
 }
@@ -51,6 +60,21 @@ describe('a lane that no stream takes', () => {
     assert.match((await silent.uplink.blocked('stream_refused')).reason?.message ?? '', /no_ack/);
   });
 
+  it('asks for a new link where the hub has the stream and its announcement of interest got lost', async (scope) => {
+    const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true });
+    const client = await connectHub(scope, hub.clientUrl);
+    await createStream(client, 'T', ['t.>']);
+    const proxy = await startTcpProxy(scope, hub.leafPort);
+    proxy.withhold('LS+ t.>\r\n');
+    const uplink = await startUplink(scope, { leafUrl: `nats://127.0.0.1:${proxy.port}`, lanes: [OWN] });
+    await uplink.produce(10, 't.temp');
+    assert.match((await uplink.blocked('no_interest')).reason?.message ?? '', /no interest in t\.temp/);
+    assert(proxy.hasWithheld);
+    await uplink.drained();
+    assertExactly(await readNumbers(client, 'T'), 10);
+    assert.equal(uplink.link.status().reconnects, 1);
+  });
+
   it('waits where permissions forbid the subject, and the link stays up', async (scope) => {
     const user = '{ user: "box", password: "pw", permissions: { publish: { deny: ["t.secret"] } } }';
     const accounts = `A { jetstream: enabled, users: [ { user: "admin", password: "pw" }, ${user} ] }`;
@@ -73,8 +97,9 @@ for (const procedure of procedures) {
 
   describe(`a stream that refuses, by ${procedure}`, () => {
     it('full: the lane waits and loses nothing, and goes on when there is room', async (scope) => {
-      const { client, uplink } = await setting(scope, hubOptions, { lanes, window: 100 });
-      await createStreamFor(procedure, client, 'T', ['t.>'], { max_msgs: 700, discard: 'new' });
+      const { client, uplink } = await setting(scope, hubOptions, { lanes, window: 100 }, (hub) =>
+        createStreamFor(procedure, hub, 'T', ['t.>'], { max_msgs: 700, discard: 'new' }),
+      );
       await uplink.produce(1_500, (n) => `t.${n % 3}`);
       const { reason } = await uplink.blocked('stream_refused');
       assert.match(reason?.message ?? '', /stream T refuses a record: maximum messages exceeded \(10077\)/);
@@ -90,8 +115,9 @@ for (const procedure of procedures) {
     });
 
     it('too small for one message: the ledger has it, and the rest goes on', async (scope) => {
-      const { client, uplink } = await setting(scope, hubOptions, { lanes, window: 10 });
-      await createStreamFor(procedure, client, 'T', ['t.>'], { max_msg_size: 2_000 });
+      const { client, uplink } = await setting(scope, hubOptions, { lanes, window: 10 }, (hub) =>
+        createStreamFor(procedure, hub, 'T', ['t.>'], { max_msg_size: 2_000 }),
+      );
       await produce(uplink.journal, 0, 100, (n) => message('t.x', n % 30 === 0 ? Buffer.alloc(3_000) : String(n)));
       await uplink.drained();
       const numbers = (await readNumbers(client, 'T')).map(({ n }) => n);

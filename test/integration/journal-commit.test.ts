@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { GatewayError } from '../../src/core/errors.ts';
-import { Child } from '../support/child.ts';
 import { drain, laneOf, message, openJournal, produce } from '../support/journal.ts';
 import { tempDir } from '../support/temp.ts';
+import { startUplinkProcess } from '../support/uplink.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const text = (n: number) => message(`t.${n % 7}`, `${n}`);
@@ -111,8 +111,7 @@ describe('the journal', () => {
     const folder = tempDir(scope, 'journal');
     const first = await openJournal(scope, { folder });
     await produce(first, 0, 10, text);
-    const options = JSON.stringify({ folder, leafUrl: '', first: 1, limitPerTurn: 1 });
-    const second = new Child(process.execPath, ['test/support/uplink-process.ts', options]);
+    const second = startUplinkProcess({ folder, leafUrl: '', first: 1, limitPerTurn: 1 });
     assert.equal((await second.exited).code, 1);
     assert(
       second.lines.some((line) => line.includes("code: 'store_locked'")),

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Child } from '../support/child.ts';
+import type { Child } from '../support/child.ts';
 import { drain, LEDGER, message, openJournal, produce, storedLedger } from '../support/journal.ts';
 import { tempDir } from '../support/temp.ts';
+import { startUplinkProcess } from '../support/uplink.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const KILLS = 10;
@@ -19,8 +20,8 @@ describe('a journal that is killed at any moment', () => {
     let first = 1;
     const acked: number[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
-      const options = { folder, leafUrl: '', first, limitPerTurn: [1, 7, 300, 2_000][kill % 4] };
-      const child = new Child(process.execPath, ['test/support/uplink-process.ts', JSON.stringify(options)]);
+      const options = { folder, leafUrl: '', first, limitPerTurn: [1, 7, 300, 2_000][kill % 4] ?? 1 };
+      const child = startUplinkProcess(options);
       await child.line('the first receipts', (line) => line.startsWith('acked '), 15_000);
       // Not a wait for anything: the kill must fall anywhere.
       await sleep(kill * 7);

@@ -1,65 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { connectAsync } from 'mqtt';
 import type { DevicePage, ExportLine, LogPage, TailMessage } from '../../src/ops/api.ts';
 import { secretsIn } from '../../src/ops/sign-in-secrets.ts';
-import { type Box, startBox } from '../support/box.ts';
+import { listen, operatorOf } from '../support/api.ts';
+import { startBox } from '../support/box.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-/** The API of a real box, as its operator. */
-function operatorOf(box: Box) {
-  const secret = secretsIn(box.dataDir)?.operator ?? assert.fail('no secrets');
-  const headers = { Authorization: `Bearer ${secret}` };
-  return {
-    headers,
-    // biome-ignore lint/suspicious/noExplicitAny: each endpoint has a shape of its own
-    async get(path: string): Promise<any> {
-      const answer = await fetch(`${box.statusUrl}${path}`, { headers });
-      assert.equal(answer.status, 200, `${path}: ${answer.status}`);
-      return answer.json();
-    },
-    // biome-ignore lint/suspicious/noExplicitAny: each endpoint has a shape of its own
-    async post(path: string, body: unknown): Promise<{ status: number; body: any }> {
-      const answer = await fetch(`${box.statusUrl}${path}`, {
-        method: 'POST',
-        headers: { ...headers, 'Content-Type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      return { status: answer.status, body: await answer.json() };
-    },
-  };
-}
-
-/** Server-sent events of one path, as they come. */
-function listen(t: TestContext, box: Box, path: string, headers: Record<string, string> = {}) {
-  // biome-ignore lint/suspicious/noExplicitAny: each event has a shape of its own
-  const events: { event: string; data: any }[] = [];
-  let rest = '';
-  const sent = request(`${box.statusUrl}${path}`, { headers, agent: false }, (response) => {
-    response.setEncoding('utf8');
-    response.on('data', (text: string) => {
-      const whole = (rest + text).split('\n\n');
-      rest = whole.pop() ?? '';
-      for (const each of whole) {
-        const [, event = '', data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(each) ?? [];
-        if (event !== '') events.push({ event, data: JSON.parse(data) });
-      }
-    });
-    response.on('error', () => {});
-  });
-  sent.on('error', () => {});
-  sent.end();
-  t.after(() => sent.destroy());
-  const of = (event: string) => events.filter((each) => each.event === event).map(({ data }) => data);
-  return { of, close: () => sent.destroy(), opened: once(sent, 'response') };
-}
 
 test('live tail, publish, request and devices on a real box', async (t) => {
   const box = await startBox(t);
@@ -242,6 +193,7 @@ test('the support bundle: one archive, and none of the planted secrets in it', a
       .map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
   );
   assert.deepEqual([...texts.keys()].sort(), [
+    'hardware.json',
     'health.json',
     'history.json',
     'log.ndjson',

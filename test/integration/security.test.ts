@@ -6,25 +6,13 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { startBox } from '../support/box.ts';
+import { credentialIn } from '../support/credential-scan.ts';
 import { mosquittoPub } from '../support/mosquitto.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const CLONE = join(import.meta.dirname, '../..');
 const POLICY = readFileSync(join(CLONE, '.github/SECURITY.md'), 'utf8');
-
-/** What a credential looks like: a seed of an NKey, a private key, a JWT, a password written out. */
-const CREDENTIALS: readonly RegExp[] = [
-  /\bS[UAONC][A-Z2-7]{56}\b/,
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{20}/,
-  /\beyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}/,
-  /\bnpm_[A-Za-z0-9]{36}\b/,
-  /^\s*(?:password|token|nkey_seed)\s*[:=]\s*"?(?!in plain sight|…|\$)[\w+/]{12,}"?\s*$/m,
-];
-
-function credentialsIn(text: string): RegExp | undefined {
-  return CREDENTIALS.find((form) => form.test(text));
-}
 
 test('no credential in what is shipped, and none in what it is built from', () => {
   const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: CLONE, encoding: 'utf8' }).split('\0').filter(Boolean);
@@ -37,12 +25,12 @@ test('no credential in what is shipped, and none in what it is built from', () =
     .filter(isFile);
   assert.ok(sources.length > 100 && built.length > 100);
   for (const path of [...sources, ...built]) {
-    assert.equal(credentialsIn(readFileSync(join(CLONE, path), 'utf8')), undefined, path);
+    assert.equal(credentialIn(readFileSync(join(CLONE, path), 'utf8')), undefined, path);
   }
   // The scan sees what it is there for.
-  assert.ok(credentialsIn(`seed: SU${'A'.repeat(56)}`));
-  assert.ok(credentialsIn(`-----BEGIN PRIVATE KEY-----\n${'a'.repeat(64)}`));
-  assert.ok(credentialsIn('  password: correcthorsebattery'));
+  assert.ok(credentialIn(`seed: SU${'A'.repeat(56)}`));
+  assert.ok(credentialIn(`-----BEGIN PRIVATE KEY-----\n${'a'.repeat(64)}`));
+  assert.ok(credentialIn('  password: correcthorsebattery'));
 });
 
 interface Socket {
@@ -121,6 +109,9 @@ function machineIn(root: string): string[] {
     'etc/petiole/petiole.yaml',
     'etc/petiole/credentials/hub',
     'etc/default/petiole',
+    'data/machine-id',
+    'data/ssh/authorized_keys',
+    'data/ssh/ssh_host_ed25519_key',
   ];
   for (const file of files) {
     mkdirSync(dirname(join(root, file)), { recursive: true });

@@ -39,7 +39,7 @@ test('an audit that the registry can not answer is not a clean one; exceptions h
   const exception = { id: 'GHSA-aaaa-bbbb-cccc', reason: 'not reached', until: '2030-01-01' };
   const verdict = (...args: Parameters<typeof judge>) => judge(...args).ok;
   assert.equal(verdict({ error: { code: 405 } }, [], '2026-01-01'), null);
-  assert.match(judge({}, [], '2026-01-01').lines.join(), /not available/);
+  assert.match(judge({}, [], '2026-01-01').lines.join(), /NOT AVAILABLE/);
   assert.equal(verdict({ vulnerabilities: {} }, [], '2026-01-01'), true);
   assert.equal(verdict(report, [], '2026-01-01'), false);
   assert.equal(verdict(report, [exception], '2026-01-01'), true);

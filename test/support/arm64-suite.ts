@@ -9,7 +9,7 @@ import { arm64 } from './arm64.ts';
 
 const CLONE = join(import.meta.dirname, '../..');
 /** They start programs of this machine's architecture, or read the sources with a compiler of it. */
-const NOT_HERE = /import-rule|config-check-command|upstream-sessions|readme/;
+const NOT_HERE = /import-rule|config-check-command|upstream-sessions|readme|page-build/;
 
 const machine = arm64(join(CLONE, '.cache'));
 if (machine === null) throw new Error('no Node for arm64: neither Debian nor npm can be reached');

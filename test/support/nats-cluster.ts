@@ -54,19 +54,27 @@ export class NatsCluster {
 /** A running cluster that is killed when the scope ends. */
 export async function startNatsCluster(
   scope: Scope,
-  options: { binary?: string; size?: number; dir?: string } = {},
+  options: {
+    binary?: string;
+    size?: number;
+    dir?: string;
+    /** Body of the accounts block, and the user of it that the test's own client is. */
+    accounts?: string;
+    login?: { user: string; pass: string };
+  } = {},
 ): Promise<NatsCluster> {
-  const { size = 3, dir, ...binary } = options;
+  const { size = 3, dir, login, ...given } = options;
   const routes = await Promise.all(Array.from({ length: size }, () => freePort()));
   const urls = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
   const servers = routes.map((port, index) => {
     const extra = `cluster { name: "cloud", listen: "127.0.0.1:${port}", routes: [${urls}] }`;
     const name = `hub${index + 1}`;
-    return new NatsServer({ ...binary, name, jetstream: true, leafnodes: true, extra }, tempDir(scope, name, dir));
+    return new NatsServer({ ...given, name, jetstream: true, leafnodes: true, extra }, tempDir(scope, name, dir));
   });
   for (const server of servers) atEnd(scope, () => server.kill());
   await Promise.all(servers.map((server) => server.start()));
   const client = await connect({
+    ...login,
     servers: servers.map(({ clientUrl }) => clientUrl),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,

@@ -1,4 +1,7 @@
-/** Run by `npm test` before the tests: makes sure that the system programs which they start are there. */
+/**
+ * Run by `npm test` before the tests: makes sure that the system programs which they start are there. With the argument
+ * `appliance` also those that build and boot packages, containers and images.
+ */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,8 +32,26 @@ const programs = {
   'avr-gcc': 'gcc-avr',
   'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
   'qemu-system-arm': 'qemu-system-arm',
+  'docker-compose': 'docker-compose',
   avrdude: 'avrdude',
   stm32flash: 'stm32flash',
+} as const;
+
+/** Beside them, for `npm run test:appliance` and `npm run test:image`. */
+const appliancePrograms = {
+  buildah: 'buildah',
+  runc: 'runc',
+  mmdebstrap: 'mmdebstrap',
+  'systemd-nspawn': 'systemd-container',
+  'qemu-system-aarch64': 'qemu-system-arm',
+  mcopy: 'mtools',
+  'mkfs.vfat': 'dosfstools',
+  sfdisk: 'fdisk',
+  cpio: 'cpio',
+  depmod: 'kmod',
+  'arch-test': 'arch-test',
+  ssh: 'openssh-client',
+  curl: 'curl',
 } as const;
 
 /** A file of a library → Debian package. */
@@ -65,9 +86,8 @@ function isExecutable(path: string): boolean {
 }
 
 function missing(): string[] {
-  const absent = Object.entries(programs).filter(
-    ([name]) => !folders.some((folder) => isExecutable(join(folder, name))),
-  );
+  const wanted = { ...programs, ...(process.argv.includes('appliance') && appliancePrograms) };
+  const absent = Object.entries(wanted).filter(([name]) => !folders.some((folder) => isExecutable(join(folder, name))));
   const unread = Object.entries(libraries).filter(([path]) => !existsSync(path));
   return [...new Set([...absent, ...unread].map(([, debianPackage]) => debianPackage))];
 }

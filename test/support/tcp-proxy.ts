@@ -29,6 +29,7 @@ export class TcpProxy {
   readonly #halves = new Set<Half>();
   readonly #silent = new Set<Direction>();
   readonly #swallowed = new Set<Direction>();
+  #withheld: Buffer | null = null;
   #delayMs = 0;
   #bytesPerSecond = 0;
   port = 0;
@@ -93,6 +94,16 @@ export class TcpProxy {
     for (const direction of directions) this.#swallowed.add(direction);
   }
 
+  /** Takes these bytes out of what comes down, once, where one chunk has them all. */
+  withhold(text: string): void {
+    this.#withheld = Buffer.from(text);
+  }
+
+  /** Whether what was to be withheld has been. */
+  get hasWithheld(): boolean {
+    return this.#withheld === null;
+  }
+
   /** One-way delay of each chunk; order is kept. */
   delay(ms: number): void {
     this.#delayMs = ms;
@@ -123,11 +134,20 @@ export class TcpProxy {
     this.#pump({ source: far, sink: near, direction: 'down', pending: 0, line: Promise.resolve() });
   }
 
+  #without(chunk: Buffer): Buffer {
+    const withheld = this.#withheld;
+    const at = withheld === null ? -1 : chunk.indexOf(withheld);
+    if (withheld === null || at === -1) return chunk;
+    this.#withheld = null;
+    return Buffer.concat([chunk.subarray(0, at), chunk.subarray(at + withheld.length)]);
+  }
+
   #pump(half: Half): void {
     const { source, sink, direction } = half;
     this.#halves.add(half);
     source.setNoDelay(true);
-    source.on('data', (chunk: Buffer) => {
+    source.on('data', (read: Buffer) => {
+      const chunk = direction === 'down' ? this.#without(read) : read;
       if (this.#swallowed.has(direction)) {
         this.lost[direction] += chunk.length;
         return;

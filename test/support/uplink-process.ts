@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { message } from './journal.ts';
-import { Uplink, type UplinkOptions } from './uplink.ts';
+import { Uplink, type UplinkProcessOptions } from './uplink.ts';
 
 /**
  * A box that exists to be killed: appends numbered records for ever and says on stdout, once they are committed, up to
@@ -8,12 +8,9 @@ import { Uplink, type UplinkOptions } from './uplink.ts';
  *
  *     lost 0          records behind the cursor at the start
  *     acked 1234
+ *     spared 1000     of them at the hub alone; with the flash saver
  */
-const { first, limitPerTurn, ...options } = JSON.parse(process.argv[2] ?? '') as UplinkOptions & {
-  first: number;
-  /** Records in one turn of the loop: batches of different sizes make different windows for the kill. */
-  limitPerTurn: number;
-};
+const { first, limitPerTurn, ...options } = JSON.parse(process.argv[2] ?? '') as UplinkProcessOptions;
 const uplink = new Uplink({ ...options, leafUrl: options.leafUrl || 'nats://127.0.0.1:1' });
 await uplink.start({ linked: options.leafUrl !== '' });
 
@@ -37,6 +34,8 @@ function turn(): void {
   if (acked > told) {
     told = acked;
     writeSync(1, `acked ${acked}\n`);
+    const { saver } = uplink.journal.status();
+    if (saver) writeSync(1, `spared ${saver.spared}\n`);
   }
   setTimeout(turn, 1);
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { LeafLink } from '../../src/nats/leaf-link.ts';
 import { Journal, type JournalLane } from '../../src/store/journal.ts';
 import { Forwarder, type ForwarderOptions, type LaneUpStatus } from '../../src/upstream/forwarder.ts';
+import { Child } from './child.ts';
 import { journalOptions, message, produce } from './journal.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { tempDir } from './temp.ts';
@@ -182,4 +184,21 @@ export async function startUplink(
   atEnd(scope, () => uplink.stop());
   await uplink.start({ linked });
   return uplink;
+}
+
+export interface UplinkProcessOptions extends Omit<UplinkOptions, 'leafUrl'> {
+  /** '' for no link. */
+  leafUrl: string;
+  /** The number of the first record. */
+  first: number;
+  /** Records in one turn of the loop: batches of different sizes make different windows for the kill. */
+  limitPerTurn: number;
+}
+
+/** uplink-process.ts, to be killed; `dist`: with the modules of this build (see broken-build.ts). */
+export function startUplinkProcess(options: UplinkProcessOptions, dist?: string): Child {
+  const hook = dist === undefined ? [] : ['--import', join(import.meta.dirname, 'in-build.ts')];
+  const program = join(import.meta.dirname, 'uplink-process.ts');
+  const env = dist === undefined ? {} : { env: { PETIOLE_TEST_DIST: dist } };
+  return new Child(process.execPath, [...hook, program, JSON.stringify(options)], env);
 }

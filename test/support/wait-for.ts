@@ -15,7 +15,7 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<NonNullable<T>> {
-  const { timeoutMs = 10_000, intervalMs = 10 } = options;
+  const { timeoutMs = 20_000, intervalMs = 10 } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

@@ -5,12 +5,12 @@ import { test } from 'node:test';
 
 /*
  * The import rule: a folder of src/ imports only itself and core/. The files that wire the parts may import any of them:
- * src/gateway.ts with src/uplink.ts and src/lane-plan.ts, src/main.ts, src/cli/. core/ does no I/O. serial/ may import the codec in firmware-bridge/.
+ * src/gateway.ts with its parts beside it (uplink, doors, page-parts, lane-plan), src/main.ts, src/cli/. core/ does no I/O. serial/ may import the codec in firmware-bridge/.
  */
 
 const root = join(import.meta.dirname, '../..');
 
-const wiring = /^src\/(?:(?:gateway|uplink|lane-plan|main)\.ts$|cli\/)/;
+const wiring = /^src\/(?:(?:gateway|uplink|doors|page-parts|lane-plan|main)\.ts$|cli\/)/;
 
 /** What core/ must not import: files, sockets, processes, threads, the database. */
 const io =
@@ -47,8 +47,13 @@ function scan(source: string): Scan {
   };
 }
 
-/** Where the programs begin: the box, and the page that a browser runs with what builds it. */
-const entries: readonly string[] = ['src/main.ts', 'src/ops/page/main.tsx', 'src/ops/page/build.ts'];
+/** Where the programs begin: the box, the page that a browser runs, and what builds that and the document of the API. */
+const entries: readonly string[] = [
+  'src/main.ts',
+  'src/ops/page/main.tsx',
+  'src/ops/page/build.ts',
+  'src/ops/openapi-build.ts',
+];
 
 const isRelative = (specifier: string): boolean => /^\.{0,2}\//.test(specifier);
 /** The page's sources hold markup, and its entry takes in the style. */

@@ -87,8 +87,8 @@ test('losses of the last hour are one problem for each lane and reason', () => {
   assert.deepEqual(
     problems(facts({ ledger })).map(({ part, message, sinceMs }) => [part, message, sinceMs]),
     [
-      ['lane telemetry', '12 messages will not reach the hub (evicted)', NOW_MS - 5 * MINUTE_MS],
-      ['lane alarms', '1 message will not reach the hub (oversize)', NOW_MS - 5 * MINUTE_MS],
+      ['lane telemetry', '12 messages of lane telemetry will not reach the hub (evicted)', NOW_MS - 5 * MINUTE_MS],
+      ['lane alarms', '1 message of lane alarms will not reach the hub (oversize)', NOW_MS - 5 * MINUTE_MS],
     ],
   );
 });
@@ -96,8 +96,16 @@ test('losses of the last hour are one problem for each lane and reason', () => {
 test('a slow disk and one near its reserve warn before they fail', () => {
   assert.deepEqual(found({ store: { fsyncP99Ms: 999 } }), []);
   assert.deepEqual(found({ store: { fsyncP99Ms: 1000 } }), ['store disk_slow degraded']);
+  assert.deepEqual(found({ store: { fsyncP50Ms: 200, fsyncP99Ms: 300 } }), ['store disk_slow degraded']);
   assert.deepEqual(found({ store: { freeBytes: 79, reserveBytes: 64 } }), ['store disk_low degraded']);
   assert.deepEqual(found({ store: { freeBytes: 80, reserveBytes: 64 } }), []);
+});
+
+test('a store that was mended is worth a look for a day', () => {
+  const note = 'the store could not be read (file is not a database): a new one is begun';
+  const [problem] = problems(facts({ store: { mended: { atMs: NOW_MS - 5 * MINUTE_MS, note } } }));
+  assert.match(problem?.message ?? '', /^The store was damaged, and has been mended 5 min ago: the store could not be/);
+  assert.deepEqual(found({ store: { mended: { atMs: NOW_MS - 24 * HOUR_MS, note } } }), []);
 });
 
 test('what limits a link that is up, streams and commands are problems with their cures; advice is none', () => {

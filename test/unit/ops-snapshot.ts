@@ -1,5 +1,6 @@
+import type { HealthSample } from '../../src/ops/api.ts';
 import { problems } from '../../src/ops/health.ts';
-import type { ClientFacts, Facts, LaneFacts, LedgerFacts, Snapshot } from '../../src/ops/snapshot.ts';
+import type { ClientFacts, Facts, LaneFacts, LedgerFacts, SerialPortFacts, Snapshot } from '../../src/ops/snapshot.ts';
 
 /** 2026-01-15 12:00 UTC: every time in these tests is counted from it. */
 export const NOW_MS = Date.UTC(2026, 0, 15, 12);
@@ -35,6 +36,7 @@ export function lane(changes: Partial<LaneFacts> = {}): LaneFacts {
 export function client(clientId: string, changes: Partial<ClientFacts> = {}): ClientFacts {
   return {
     clientId,
+    user: '',
     // A port of its own for each name.
     remote: `192.0.2.7:${10_000 + [...clientId].reduce((sum, char, i) => sum + (i + 1) * char.charCodeAt(0), 0)}`,
     protocol: 'MQTT 5.0',
@@ -64,9 +66,76 @@ export function loss(changes: Partial<LedgerFacts> = {}): LedgerFacts {
   };
 }
 
+/** A Raspberry Pi at its best. */
+export const sample: HealthSample = {
+  atMs: NOW_MS,
+  cpuShare: 0.05,
+  processCpuShare: 0.01,
+  load1: 0.2,
+  cores: 4,
+  memoryBytes: 1024 ** 3,
+  memoryAvailableBytes: 700 * 1024 ** 2,
+  rssBytes: 81 * 1024 ** 2,
+  swapUsedBytes: 0,
+  diskBytes: 16 * 1024 ** 3,
+  diskFreeBytes: 11 * 1024 ** 3,
+  writtenBytes: 1e9,
+  temperatureC: 48.3,
+  throttling: {
+    underVoltage: { now: false, since: true },
+    frequencyCapped: { now: false, since: false },
+    throttled: { now: false, since: false },
+    softTemperatureLimit: { now: false, since: false },
+  },
+  interfaces: [],
+  emmc: [{ name: 'mmcblk0', lifeTimeA: 3, lifeTimeB: 1, preEol: 1 }],
+  restarts: 2,
+  resetReason: 'the program was restarted',
+  machineUptimeS: 86_400,
+  machine: 'Raspberry Pi 4 Model B Rev 1.4',
+  kernel: '6.6.31',
+};
+
+/** A serial port at its best. */
+export function port(changes: Partial<SerialPortFacts> = {}): SerialPortFacts {
+  return {
+    name: 'line3',
+    kind: 'frames',
+    state: 'open',
+    node: '/dev/ttyUSB0',
+    opens: 1,
+    retryInMs: null,
+    lastError: null,
+    refusedSettings: '',
+    lastSeenMs: NOW_MS - 1000,
+    bytesIn: 100,
+    messagesIn: 4,
+    frames: 9,
+    filtered: 0,
+    discardedBytes: 0,
+    undecodable: 0,
+    discarded: {},
+    faults: {},
+    throttled: 0,
+    isFlooding: false,
+    refused: 0,
+    commands: 0,
+    commandsFailed: 0,
+    polls: 0,
+    pollsUnanswered: 0,
+    queued: 0,
+    captures: 0,
+    swap: '',
+    units: [],
+    board: null,
+    ...changes,
+  };
+}
+
 /** What can be changed of the facts: whole parts, or some members of a part. */
 export interface Changes {
   gateway?: Partial<Facts['gateway']>;
+  clock?: Partial<Facts['clock']>;
   link?: Partial<Facts['link']>;
   store?: Partial<Facts['store']>;
   mqtt?: Partial<Facts['mqtt']>;
@@ -77,6 +146,7 @@ export interface Changes {
   ledger?: LedgerFacts[];
   losses?: Partial<Facts['losses']>;
   serial?: Facts['serial'];
+  notices?: Facts['notices'];
 }
 
 /** A box at its best (connected, everything sent, two sensors), with changes. */
@@ -122,7 +192,7 @@ export function facts(changes: Changes = {}): Facts {
     commands: changes.commands ?? [],
     ledger: changes.ledger ?? [],
     losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
-    clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0 },
+    clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0, ...changes.clock },
     store: {
       state: 'ok',
       error: null,
@@ -135,6 +205,7 @@ export function facts(changes: Changes = {}): Facts {
       fsyncP99Ms: 18,
       queuedMessages: 0,
       saver: null,
+      mended: null,
       wear: {
         bytesWritten: 1e9,
         commits: 52_310,
@@ -152,6 +223,7 @@ export function facts(changes: Changes = {}): Facts {
       sessions: { count: 3, countMax: 10_000, connected: 2, queued: 5, bytes: 1_024, bytesMax: 64 * 1024 * 1024 },
       retained: { count: 12, countMax: 10_000, bytes: 7_000, bytesMax: 16 * 1024 ** 2, left: 0 },
       clients: [client('press-1'), client('oven-12')],
+      lost: { count: 0, clients: [] },
       ...changes.mqtt,
     },
     nats: {
@@ -163,6 +235,7 @@ export function facts(changes: Changes = {}): Facts {
     },
     serial: changes.serial ?? [],
     firmware: null,
+    notices: changes.notices ?? [],
   };
 }
 

@@ -7,6 +7,12 @@ import { type Changes, client, facts, HOUR_MS, lane, MINUTE_MS, NOW_MS, noLink }
 const off: Partial<Facts['link']> = { state: 'off', url: '', hub: null, sinceMs: null };
 const nearlyFull: Partial<LaneFacts> = { bytes: 0.95 * 1024 ** 3, timeToFullS: 1260 };
 
+const FINE = 'Connected to hub1 for 3 h 12 min; everything sent; 2 sensors seen in the last minute.';
+
+function lost(clientId: string, agoMs: number) {
+  return { clientId, remote: '192.0.2.9:1', lastSeenMs: NOW_MS - agoMs, messagesIn: 1 };
+}
+
 function backlog(changes: Partial<LaneFacts> = {}): LaneFacts {
   return lane({
     state: 'waiting-for-link',
@@ -52,14 +58,16 @@ const situations: { name: string; changes: Changes; says: string }[] = [
     says:
       'Offline for 2 h (hub.example.com:7422 refused the connection); ' +
       '12,345 messages are kept here and will be sent once the link is back. ' +
-      'Lane bulk is 95 % full and will be full in 21 min; then the oldest messages will be dropped.',
+      'Lane bulk is 95 % full and will be full in 21 min. ' +
+      'Then the oldest messages will be dropped: mend the link, or raise max_bytes of the lane.',
   },
   {
     name: 'lane 95 % full though connected',
     changes: { lanes: [backlog({ state: 'sending', full: 'refuse', ...nearlyFull })] },
     says:
-      'Connected to hub1 for 3 h 12 min; catching up, 12,345 messages still to send; 2 sensors seen in the last minute. ' +
-      'Lane telemetry is 95 % full and will be full in 21 min; then new messages will be refused.',
+      'Lane telemetry is 95 % full and will be full in 21 min. ' +
+      'Then new messages will be refused: see what slows the way up, or raise max_bytes of the lane. ' +
+      'Connected to hub1 for 3 h 12 min; catching up, 12,345 messages still to send; 2 sensors seen in the last minute.',
   },
   {
     name: 'wrong password',
@@ -145,6 +153,55 @@ const situations: { name: string; changes: Changes; says: string }[] = [
     says:
       'Connected to hub1 for 3 h 12 min; catching up, 12,345 messages still to send, done in about 4 min; ' +
       '2 sensors seen in the last minute.',
+  },
+  {
+    name: 'the clock is wrong',
+    changes: { clock: { trust: 'untrusted' } },
+    says:
+      'The time is not known (the clock says 2026-01-15 12:00 UTC): no message grows too old, and what comes in ' +
+      'is marked until it is. ' +
+      `Let the box reach a time server (timedatectl, chronyc), or fit a clock with a battery. ${FINE}`,
+  },
+  {
+    name: 'the card is slow',
+    changes: { store: { fsyncP50Ms: 420, fsyncP99Ms: 1900 } },
+    says:
+      'The disk is slow: a commit takes 420 ms, the slowest 1.9 s. ' +
+      `A card this slow is often worn out: plan to replace it. ${FINE}`,
+  },
+  {
+    name: 'a sensor has gone without a word',
+    changes: {
+      mqtt: { lost: { count: 1, clients: [lost('oven-13', 2 * HOUR_MS)] } },
+    },
+    says: `${FINE} Nothing has come from oven-13 for 2 h: check its power and its network.`,
+  },
+  {
+    name: 'several have gone, the last one right now',
+    changes: {
+      mqtt: { lost: { count: 3, clients: [lost('a', 1000), lost('b', 5 * MINUTE_MS), lost('c', HOUR_MS)] } },
+    },
+    says: `${FINE} Nothing has come from b (and 2 other sensors) for 5 min: check its power and its network.`,
+  },
+  {
+    name: 'a damaged store was mended',
+    changes: {
+      store: { mended: { atMs: NOW_MS - 5 * MINUTE_MS, note: 'it could not be read: 7 records are in the new one' } },
+    },
+    says:
+      'The store was damaged, and has been mended 5 min ago: it could not be read: 7 records are in the new one. ' +
+      `Nothing need be done now; where it happens again, replace the card. ${FINE}`,
+  },
+  {
+    name: 'of three faults the one that may cost messages is told',
+    changes: {
+      clock: { trust: 'untrusted' },
+      lanes: [lane(nearlyFull)],
+      mqtt: { retained: { count: 100, countMax: 100, bytes: 0, bytesMax: 1, left: 0 } },
+    },
+    says:
+      'Lane telemetry is 95 % full and will be full in 21 min. Then the oldest messages will be dropped: ' +
+      `see what slows the way up, or raise max_bytes of the lane. ${FINE} 2 other things to look at, see below.`,
   },
   {
     name: 'all fine',

@@ -31,7 +31,7 @@ test('one screen says what the page says', () => {
   );
   for (const line of [
     'plant1 Petiole 0.1.0',
-    '▲ Connected to hub1, but lane telemetry waits with 12,345 messages: no stream takes line3.temp. Create one.',
+    '▲ Connected to hub1, but lane telemetry waits with 12,345 messages: no stream takes line3.temp. Create one. 12 messages',
     '  ▲ lane telemetry: No stream takes line3.temp. Began 2 h ago.',
     'Link to the hub  Connected',
     '  Lane       State     Fill                          Kept  Oldest     In  Out  Full in  Empty in',

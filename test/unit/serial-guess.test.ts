@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { type Check, encodeFrame as encodeBridgeFrame } from '../../src/serial/bridge/codec/frame.ts';
+import { writeBoardHello } from '../../src/serial/bridge/codec/hello.ts';
+import { type } from '../../src/serial/bridge/codec/words.ts';
 import { encodeFrame } from '../../src/serial/framing/framing.ts';
 import { guess } from '../../src/serial/guess.ts';
 import { plainFraming } from '../../src/serial/options.ts';
@@ -15,6 +18,9 @@ const repeated = (count: number, make: (index: number) => Buffer | string): Buff
 
 const modbus = Buffer.from('1103006b000376871103060 22b00000064c8ba'.replace(' ', ''), 'hex');
 
+const board = (check: Check, kind: number, payload: Uint8Array): Uint8Array =>
+  encodeBridgeFrame({ check, type: kind, flags: 0, sequence: 0, channel: 0, payload });
+
 const talkers: Readonly<Record<string, Buffer>> = {
   'NMEA 0183': repeated(4, () => '$GPGLL,4916.45,N,12311.12,W,225444,A*31\r\n'),
   'Modbus RTU': Buffer.concat([modbus.subarray(5), modbus, modbus, modbus.subarray(0, 4)]),
@@ -25,6 +31,7 @@ const talkers: Readonly<Record<string, Buffer>> = {
   'text lines': repeated(5, (i) => `weight ${i}.5 kg\r\n`),
   'SLIP frames': repeated(8, () => encodeFrame(plainFraming('slip'), bytes(20))),
   'COBS frames': repeated(8, () => encodeFrame(plainFraming('cobs'), bytes(20))),
+  'a Petiole board': Buffer.concat([bytes(9), Buffer.from([0]), board('crc32c', type.ping, Buffer.alloc(0))]),
   'frames of 12 bytes': repeated(20, () => Buffer.concat([Buffer.from([0xa5, 0x5a]), bytes(10)])),
   'binary, or another baud rate': bytes(600),
   nothing: Buffer.alloc(0),
@@ -37,6 +44,17 @@ for (const [what, said] of Object.entries(talkers)) {
     assert.equal(found.sureness >= 0.5, !/^(binary|nothing)/.test(what), JSON.stringify(found));
   });
 }
+
+test('a board is told by its HELLO, and not by one short check that came right', () => {
+  const hello = writeBoardHello({
+    ...{ versionMin: 1, versionMax: 1, reset: 1, frameBytesMax: 128, window: 4, features: 0, nonce: 7, session: 1 },
+    ...{ oldest: 0, bootCount: 1, uptimeMs: 5, lost: 0, description: 0, hash: new Uint8Array(0) },
+    ...{ identity: 'th1', hardware: 'acme-th1', firmware: 'th', version: '1.0.0' },
+  });
+  const { what, why } = guess(Buffer.from(board('crc16', type.hello, hello)));
+  assert.deepEqual([what, why], ['a Petiole board', '1 frame with its check, of th1 (acme-th1, version 1.0.0)']);
+  assert.notEqual(guess(Buffer.from(board('crc16', type.ping, new Uint8Array(8)))).what, 'a Petiole board');
+});
 
 test('text with a parity bit is found behind it', () => {
   const said = repeated(5, () => 'ST,GS,12.5\r\n').map((byte) => {
