@@ -54,7 +54,7 @@ for (const [tool, loader, more] of [
     await unplug();
     const failed = await flash([...args, '--yes']);
     assert.equal(failed.code, 1, failed.said);
-    assert.match(failed.said, new RegExp(`${tool} ended with`));
+    assert.match(failed.said, new RegExp(`${tool} ended with`, 'i'));
   });
 }
 
