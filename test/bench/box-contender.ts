@@ -6,6 +6,7 @@ import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
 import { type Procedure, streamFor } from '../support/procedures.ts';
 import { countRanges, type Ranges } from '../support/ranges.ts';
 import type { Scope } from '../support/scope.ts';
+import type { AuditReport } from '../support/stream-audit.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Collection, Contender } from './contender.ts';
 
@@ -137,17 +138,28 @@ export function boxContender(binary?: string): Contender {
 }
 
 /** Waits until the hub has what was acknowledged, measures from the first to the last message, and judges all. */
-export async function drain({ reader }: Plant, acked: Record<string, Ranges>): Promise<Collection> {
+export async function drain(plant: Plant, acked: Record<string, Ranges>): Promise<Collection> {
+  const rate = await drainRate(plant, acked);
+  return { report: await auditDrained(plant, acked), rate };
+}
+
+/** Messages/s from the first to the last message at the hub. */
+export async function drainRate({ reader }: Plant, acked: Record<string, Ranges>): Promise<number> {
   const expected = Object.values(acked).reduce((sum, ranges) => sum + countRanges(ranges), 0);
-  const held = async () => (await streamState(reader, STREAM)).messages;
   const options = { timeoutMs: RECONNECT_TIMEOUT_MS, intervalMs: 5 };
-  const first = await waitFor('the first message at the hub', held, options);
+  const first = await waitFor('the first message at the hub', () => heldBy(reader), options);
   const firstAtMs = performance.now();
   await waitForStream(reader, STREAM, expected, { timeoutMs: DRAIN_TIMEOUT_MS, intervalMs: 10 });
-  const rate = (expected - first) / ((performance.now() - firstAtMs) / 1000);
-  await settle(held);
-  return { report: await auditStream(reader, STREAM, acked), rate };
+  return (expected - first) / ((performance.now() - firstAtMs) / 1000);
 }
+
+/** Judges all that is at the hub once nothing comes any more. */
+export async function auditDrained({ reader }: Plant, acked: Record<string, Ranges>): Promise<AuditReport> {
+  await settle(() => heldBy(reader));
+  return auditStream(reader, STREAM, acked);
+}
+
+const heldBy = async (reader: NatsConnection) => (await streamState(reader, STREAM)).messages;
 
 /** Waits until nothing comes any more: what is stored twice would come last. */
 async function settle(held: () => Promise<number>): Promise<void> {

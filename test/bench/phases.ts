@@ -11,7 +11,7 @@ import { Lifetime } from '../support/scope.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { drain, type Hubs, STREAM, startPlant, waitForLink } from './box-contender.ts';
+import { auditDrained, drainRate, type Hubs, STREAM, startPlant, waitForLink } from './box-contender.ts';
 import type { Contender } from './contender.ts';
 import { readUsage, resetPeak } from './process-meter.ts';
 import { countSyncs, type SyncTool } from './sync-counter.ts';
@@ -180,18 +180,20 @@ export async function backlog(
   await hub.restart();
   await waitForLink(hub);
   const liveLoad = startLive('l');
-  const { report, rate } = await drain(plant, ackedRanges);
+  const rate = await drainRate(plant, ackedRanges);
   const drained = readUsage(box.pid);
+  // Before the whole stream is read on the connection that times them.
   const { sent } = await liveLoad.stop();
   await waitFor('the last live messages', () => live.count >= sent, { timeoutMs: 2_000 }).catch(() => {});
+  const beside = { liveMs: figuresOf(live), live: { sent, arrived: live.count } };
+  const report = await auditDrained(plant, ackedRanges);
   return {
     rate,
     cpuSPer100k: ((drained.cpuS - offline.cpuS) / messages) * PER,
     offlineMiB: { start, middle, end: offline.residentMiB },
     peakMiB: drained.peakMiB,
-    liveMs: figuresOf(live),
+    ...beside,
     aloneMs: alone,
-    live: { sent, arrived: live.count },
     report,
   };
 }

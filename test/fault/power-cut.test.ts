@@ -69,16 +69,10 @@ describe('the rig of the power cuts sees a build', () => {
     });
   }
 
-  const saving = {
-    'that acknowledges what it has only sent, with the flash saver': ['unheld', 'records lost'],
-    'that gives numbers again after a cut, with the flash saver': ['reused-numbers', 'answers lost'],
-  } as const;
-  for (const [what, [build, way]] of Object.entries(saving)) {
-    it(what, async (scope) => {
-      const random = new SeededRandom(7);
-      const verdict = await cutBoxes({ cycles: 3, random, saver: true, way, dist: breakBuild(scope, build) });
-      assert.match(verdict.faults.join(), /acknowledged messages are missing/);
-      scope.diagnostic(verdict.faults.join());
-    });
-  }
+  it('that acknowledges what it has only sent, with the flash saver', async (scope) => {
+    const [random, dist] = [new SeededRandom(7), breakBuild(scope, 'unheld')];
+    const verdict = await cutBoxes({ cycles: 2, random, saver: true, way: 'records lost', dist });
+    assert.match(verdict.faults.join(), /acknowledged messages are missing/);
+    scope.diagnostic(verdict.faults.join());
+  });
 });
