@@ -51,7 +51,8 @@ describe('the rig of the power cuts sees a build', () => {
     'that acknowledges before the commit': {
       file: 'store/journal.js',
       line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
-      instead: 'receipt?.accepted(token, reached, 1); this.#commits.gathering.add(part, message, null, token, reached);',
+      instead:
+        'receipt?.accepted(token, reached, 1); this.#commits.gathering.add(part, message, null, token, reached);',
     },
   };
   for (const [what, change] of Object.entries(builds)) {
