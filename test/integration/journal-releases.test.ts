@@ -26,7 +26,8 @@ async function openOld(scope: Scope, release: string, folder: string): Promise<J
   const journal = new module.Journal(journalOptions({ folder, retained: RETAINED }), silentLog);
   atEnd(scope, () => journal.stop());
   await journal.start();
-  return journal;
+  // Release 0.1.0 was its own reader.
+  return (journal.records as unknown) === undefined ? Object.assign(journal, { records: journal }) : journal;
 }
 
 const payloads = async (journal: Journal) => (await drain(journal, 0)).map(({ payload }) => String(payload));
