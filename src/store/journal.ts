@@ -5,10 +5,10 @@ import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
 import { Cursors } from './cursors.ts';
-import { Gathering, MESSAGE_COST } from './gathering.ts';
+import { MESSAGE_COST } from './gathering.ts';
+import { GroupCommit } from './group-commit.ts';
 import { LaneMatch, type LaneRule } from './lane-match.ts';
 import { LATE_SUFFIX, LateParts } from './late-parts.ts';
-import { LatencyWindow } from './latency-window.ts';
 import { MENDED, type Mended, mendedIn } from './mended.ts';
 import type {
   HistoryPoint,
@@ -17,16 +17,14 @@ import type {
   Loss,
   Position,
   Reply,
-  Reservation,
   Rollback,
   StoreFailure,
   StoreState,
-  Watermark,
   WriterSettings,
 } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchReader, RECORD_OVERHEAD_MAX, type Record } from './record.ts';
 import { Retained } from './retained.ts';
-import { type Part, Saver, type SaverSettings, type SaverStatus } from './saver.ts';
+import { Saver, type SaverSettings, type SaverStatus } from './saver.ts';
 import { Sessions } from './sessions.ts';
 import { type Tail, Tails } from './tails.ts';
 import { Taken } from './taken.ts';
@@ -81,32 +79,18 @@ export class Journal implements Service {
   readonly #match: LaneMatch;
   readonly #parts: LateParts;
   #lanes: LaneState[] = [];
-  #cursors = new Cursors([], 0);
   readonly #tails = new Tails();
-  readonly #latency = new LatencyWindow();
-  #gathering: Gathering;
-  /** The last part is the gathering of what must go to disk. */
-  #committing: { parts: Part[]; watermarks: Watermark[]; reserved: Reservation[]; atMs: number } | null = null;
-  /** Who waits for a position to be on disk. */
-  #placing: { resolve(): void; reject(error: GatewayError): void }[] = [];
+  readonly #commit: GroupCommit;
   readonly #writer: WriterThread;
-  #epoch = '';
   #marks = new Map<string, string>();
   #store: StoreState | null = null;
-  #scheduled = false;
   #asking: (() => void)[] = [];
   #stopping = false;
-  #commits = 0;
   #failure: StoreFailure | null = null;
   #turn: NodeJS.Timeout | undefined;
   /** Null where every receipt waits for the disk. */
   readonly #saver: Saver | null;
   #linked = false;
-  /** Deliveries to persistent sessions as of the last append: what they take goes to disk. */
-  #enqueued = 0;
-  /** A source's messages go to disk, with the note that they are taken. */
-  #isTaking = false;
-
   constructor(options: JournalOptions, log: Log, reopened: (change: () => void) => void = (change) => change()) {
     this.#reopened = reopened;
     this.#log = log;
@@ -114,33 +98,39 @@ export class Journal implements Service {
     this.#parts = new LateParts(options.lanes);
     this.#writer = new WriterThread(options, (reply) => this.#receive(reply), log);
     const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
-    this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
-    this.taken = new Taken(() => this.#schedule());
+    const schedule = () => this.#commit.schedule();
+    this.#commit = new GroupCommit(
+      {
+        writer: this.#writer,
+        tails: this.#tails,
+        ended: (failure) => this.#note(failure),
+        states: (lanes) => this.#takeStates(lanes),
+      },
+      (lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX,
+    );
+    this.taken = new Taken(schedule);
     const { saver, ledgerLane } = options;
     this.#saver = saver
-      ? new Saver(saver, ledgerLane, () => this.#gathering.successor(), {
+      ? new Saver(saver, ledgerLane, () => this.#commit.gathering.successor(), {
           wants: (lane) => this.#tails.wants(lane),
           give: (lane, batch, session) => this.#tails.give(lane, batch, session),
           lose: (loss) => this.#cursors.lose(loss),
-          schedule: () => this.#schedule(),
+          schedule,
         })
       : null;
     this.retained = options.retained
-      ? new Retained(
-          options.retained,
-          () => this.#schedule(),
-          () => this.#store?.reserveReached ?? false,
-        )
+      ? new Retained(options.retained, schedule, () => this.#store?.reserveReached ?? false)
       : null;
     this.sessions = options.sessions
       ? new Sessions(
           options.sessions,
-          () => this.#schedule(),
+          schedule,
           () => this.#store?.reserveReached ?? false,
-          () => this.#gathering,
+          () => this.#commit.gathering,
           (session, after) => this.#writer.ask('deliveries', { kind: 'session', session, after }),
         )
       : null;
+    this.#commit.ride({ saver: this.#saver, retained: this.retained, sessions: this.sessions, taken: this.taken });
   }
 
   get linked(): boolean {
@@ -156,8 +146,12 @@ export class Journal implements Service {
     if (this.#saver) this.#saver.isLinked = isLinked;
   }
 
+  get #cursors(): Cursors {
+    return this.#commit.cursors;
+  }
+
   get epoch(): string {
-    return this.#epoch;
+    return this.#commit.epoch;
   }
 
   /** Names of all lanes: the configured ones, then those that only the store still knows. */
@@ -176,19 +170,19 @@ export class Journal implements Service {
     this.#turn = setInterval(() => {
       if (this.linked && (this.#store?.undeclared ?? 0) > 0) this.#writer.post({ kind: 'declare' });
       this.retained?.sweep(Date.now());
-      this.#flush(this.sessions?.isChanged);
+      this.#commit.flush(this.sessions?.isChanged);
     }, TURN_MS);
   }
 
   #ready({ epoch, store, lanes, watermarks, marks, taken, retainedLeft, retainedKnown, note }: Ready): void {
-    const isAnew = this.#epoch !== epoch;
+    const isAnew = this.#commit.epoch !== epoch;
     // What was set in this run is newer than what a damaged store still had.
     this.#marks = new Map([...marks, ...this.#marks]);
     this.taken.load(taken);
-    this.#epoch = epoch;
+    this.#commit.epoch = epoch;
     this.#store = store;
     this.#lanes = lanes;
-    this.#cursors = new Cursors(watermarks, performance.now());
+    this.#commit.cursors = new Cursors(watermarks, performance.now());
     this.#saver?.opened(lanes.map(({ lastSequence }) => lastSequence));
     if (note !== '') this.#noteMended(epoch, note);
     // What is on the disk now may be less than what is here.
@@ -238,7 +232,7 @@ export class Journal implements Service {
     this.#store = store;
     this.#lanes = lanes;
     const none = lanes.map((_, lane) => ({ lane, cursor: 0, positions: [], losses: [] }));
-    this.#cursors = new Cursors(none, performance.now());
+    this.#commit.cursors = new Cursors(none, performance.now());
     this.#note(failure);
   }
 
@@ -246,22 +240,14 @@ export class Journal implements Service {
     return this.#match.laneOf(message);
   }
 
-  get #queueBytes(): number {
-    return this.#gathering.bytes + this.#committingSum(({ bytes }) => bytes) + (this.#saver?.bytes ?? 0);
-  }
-
   /** For how long the commit under way has been; 0 where there is none. */
   get committingForMs(): number {
-    return this.#committing === null ? 0 : performance.now() - this.#committing.atMs;
-  }
-
-  #committingSum(of: (gathering: Gathering) => number): number {
-    return this.#committing?.parts.reduce((sum, { gathering }) => sum + of(gathering), 0) ?? 0;
+    return this.#commit.busyForMs;
   }
 
   /** So much waits for the disk that publishers should wait too. */
   get isBehind(): boolean {
-    return this.#queueBytes > BEHIND_BYTES;
+    return this.#commit.bytes > BEHIND_BYTES;
   }
 
   /** Keeps the message; the receipt comes once it is on disk. */
@@ -270,7 +256,7 @@ export class Journal implements Service {
       receipt?.refused(token, new GatewayError('stopping', 'the box is stopping'));
       return;
     }
-    if (this.#queueBytes > (message.qos === 0 ? SHED_BYTES : QUEUE_BYTES_MAX)) {
+    if (this.#commit.bytes > (message.qos === 0 ? SHED_BYTES : QUEUE_BYTES_MAX)) {
       const hint = 'use a faster card or disk, or send less';
       receipt?.refused(
         token,
@@ -278,11 +264,7 @@ export class Journal implements Service {
       );
       return;
     }
-    const part = this.#partOf(lane);
-    if (!this.#hold(part, message, receipt, token, reached)) {
-      this.#gathering.add(part, message, receipt, token, reached);
-    }
-    this.#schedule();
+    this.#commit.add(this.#partOf(lane), message, receipt, token, reached);
   }
 
   /**
@@ -292,14 +274,9 @@ export class Journal implements Service {
    */
   take(source: string, number: number, count: number, bytes: number, publish: () => void): boolean {
     const room = bytes + count * Math.max(RECORD_OVERHEAD_MAX, MESSAGE_COST);
-    if (this.#stopping || this.#queueBytes + room > QUEUE_BYTES_MAX) return false;
-    this.#isTaking = true;
-    try {
-      for (const [lane, batch] of this.#gathering.together(count, room, publish)) {
-        this.taken.note({ source, number, lane: this.#baseName(lane), batch });
-      }
-    } finally {
-      this.#isTaking = false;
+    if (this.#stopping || this.#commit.bytes + room > QUEUE_BYTES_MAX) return false;
+    for (const [lane, batch] of this.#commit.together(count, room, publish)) {
+      this.taken.note({ source, number, lane: this.#baseName(lane), batch });
     }
     return true;
   }
@@ -325,16 +302,6 @@ export class Journal implements Service {
     return name.endsWith(LATE_SUFFIX) ? name.slice(0, -LATE_SUFFIX.length) : name;
   }
 
-  /** True where the saver takes it; not what a session on the disk takes with the same commit, and nothing out of turn. */
-  #hold(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): boolean {
-    if (!this.#saver) return false;
-    const enqueued = this.sessions?.enqueued ?? 0;
-    const isQueued = enqueued !== this.#enqueued;
-    this.#enqueued = enqueued;
-    if (isQueued || this.#isTaking || this.#gathering.has(lane)) return false;
-    return this.#saver.add(lane, message, receipt, token, reached);
-  }
-
   #partOf(lane: number): number {
     if (!this.#parts.isParted(lane)) return lane;
     const { bytes = 0, depth = 0 } = this.#lanes[lane] ?? {};
@@ -342,56 +309,10 @@ export class Journal implements Service {
     return this.#parts.partOf(lane, this.linked, depth - this.#cursors.unsaved(lane), bytes);
   }
 
-  /** The first message of a quiet moment waits only until its loop turn has read every socket. */
-  #schedule(): void {
-    if (this.#scheduled || (this.#committing && !this.#saver)) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
-  }
-
-  /** Sends off what has gathered; one commit at a time. `isDue`: also what could wait for another's commit. */
-  #flush(isDue = false): void {
-    if (!this.#writer.started) return;
-    this.#saver?.hold(performance.now());
-    if (this.#committing) return;
-    const isChanged =
-      (this.retained?.isChanged ?? false) ||
-      (this.sessions?.isUrgent ?? false) ||
-      this.taken.isDue ||
-      (this.#saver?.isDue ?? false);
-    const isFull = this.#gathering.count > 0 || isChanged || isDue;
-    const watermarks = this.#cursors.due(isFull, performance.now());
-    if (!isFull && watermarks.length === 0) return;
-    const gathering = this.#gathering;
-    this.#gathering = gathering.successor();
-    const wants = (lane: number) => this.#tails.wants(lane);
-    const parts = this.#saver?.take((lane) => gathering.has(lane), wants) ?? [];
-    const gathered = gathering.batches(wants);
-    parts.push({ gathering, batches: this.#saver?.numbered(gathered) ?? gathered, held: null });
-    const reserved = this.#saver?.reservations() ?? [];
-    this.#committing = { parts, watermarks, reserved, atMs: performance.now() };
-    const batches = parts.flatMap((part) => part.batches);
-    const retained = this.retained?.takeChanges() ?? null;
-    // What is held is copied: its reader may still be at it.
-    const transfer = parts.flatMap(({ batches: some, held }) =>
-      held ? [] : some.map(({ buffer }) => buffer.buffer as ArrayBuffer),
-    );
-    if (retained) transfer.push(retained.buffer as ArrayBuffer);
-    const sessions = this.sessions?.takeChanges() ?? null;
-    if (sessions?.packed) transfer.push(sessions.packed.buffer as ArrayBuffer);
-    const taken = this.taken.takeChanges();
-    const held = batches.length - gathered.length;
-    const changes = { watermarks, retained, sessions, taken, reserved };
-    this.#writer.post({ kind: 'commit', epoch: this.#epoch, batches, held, ...changes }, transfer);
-  }
-
   #receive(reply: Reply): void {
     switch (reply.kind) {
       case 'committed':
-        this.#committed(reply);
+        this.#commit.committed(reply);
         return;
       case 'state':
         this.#store = reply.store;
@@ -419,47 +340,6 @@ export class Journal implements Service {
     }
   }
 
-  #committed({ results, batches, lanes, commitMs, failure }: Extract<Reply, { kind: 'committed' }>): void {
-    assert(this.#committing);
-    const { parts, watermarks, reserved } = this.#committing;
-    const placing = this.#placing;
-    this.#placing = [];
-    this.#committing = null;
-    this.#note(failure);
-    if (failure) this.#cursors.restore(watermarks);
-    else this.#saver?.reserved(reserved);
-    this.#saver?.learn(lanes.map(({ lastSequence }) => lastSequence));
-    // Before the receipts below, which may wait for it.
-    this.retained?.committed(failure);
-    this.sessions?.committed(failure);
-    const gathered = parts.at(-1)?.batches.length ?? 0;
-    this.taken.committed(results.slice(results.length - gathered), failure !== null);
-    // Before the next one is sent off: what the saver then gives to the readers comes behind this.
-    batches.forEach((batch, index) => {
-      this.#tails.hand(batch, results[index], (buffer) => this.#gathering.recycle(buffer));
-    });
-    this.#takeStates(lanes);
-    let at = 0;
-    const answers = parts.map((part) => {
-      const own = results.slice(at, at + part.batches.length);
-      at += own.length;
-      return { part, own };
-    });
-    // So too what the saver holds: it is not written twice, and what could not be written goes ahead of what is newer.
-    for (const { part, own } of answers) if (part.held) this.#saver?.written(part.held, own, failure !== null);
-    // The next commit is on its way before the receipts of this one cost time.
-    if (this.#gathering.count > 0) this.#flush();
-    this.#commits++;
-    this.#latency.add(commitMs);
-    for (const { part, own } of answers) if (!part.held) part.gathering.settle(own);
-    for (const { resolve, reject } of placing) {
-      if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
-      else resolve();
-    }
-    // After a failure it waits for the next message or turn: a full disk does not change within a loop.
-    if (!failure) this.#flush();
-  }
-
   #note(failure: StoreFailure | null): void {
     if (failure && !this.#failure) this.#log.error(failure, 'messages are refused: the store cannot write');
     if (!failure && this.#failure) this.#log.info('the store writes again');
@@ -483,7 +363,7 @@ export class Journal implements Service {
   /** Batches behind `after`, oldest first; none at the end of the lane, or of what may be in doubt at once. */
   async read(lane: number, after: number): Promise<Stretch> {
     const { blobs, end } = await this.#writer.ask('blobs', { kind: 'read', lane, after, bytesMax: READ_BYTES });
-    if (blobs.length === 0 && this.#cursors.urge(lane)) this.#schedule();
+    if (blobs.length === 0 && this.#cursors.urge(lane)) this.#commit.schedule();
     const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
     return { batches, end };
   }
@@ -525,7 +405,7 @@ export class Journal implements Service {
    */
   acknowledge(lane: number, cursor: number, count: number): void {
     const spared = this.#saver?.passed(lane, cursor) ?? 0;
-    if (this.#cursors.acknowledge(lane, cursor, count - spared) || this.#saver?.isShort) this.#schedule();
+    if (this.#cursors.acknowledge(lane, cursor, count - spared) || this.#saver?.isShort) this.#commit.schedule();
   }
 
   /**
@@ -535,18 +415,10 @@ export class Journal implements Service {
   place(lane: number, position: Position): Promise<void> {
     const before = this.#cursors.of(lane).positions.find(({ stream }) => stream === position.stream);
     if (!this.#cursors.place(lane, position)) return Promise.resolve();
-    return this.#afterCommit().catch((error: unknown) => {
+    return this.#commit.after().catch((error: unknown) => {
       this.#cursors.displace(lane, position.stream, before);
       throw error;
     });
-  }
-
-  /** Resolves once all that was handed over before is on disk: with the commit under way or the one after it. */
-  async #afterCommit(): Promise<void> {
-    this.#flush();
-    for (let commits = 0; commits < 2 && this.#committing; commits++) {
-      await new Promise<void>((resolve, reject) => this.#placing.push({ resolve, reject }));
-    }
   }
 
   /**
@@ -586,25 +458,29 @@ export class Journal implements Service {
     if (!this.#writer.started) return;
     this.#stopping = true;
     this.linked = false;
-    while (this.#committing || this.#gathering.count > 0 || this.#saver?.count)
-      await this.#afterCommit().catch(() => undefined);
+    while (this.#commit.isBusy) await this.#commit.after().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
     if (this.retained?.isChanged || this.sessions?.isChanged) {
-      this.#flush(true);
-      await this.#afterCommit().catch(() => undefined);
+      this.#commit.flush(true);
+      await this.#commit.after().catch(() => undefined);
     }
     this.#saver?.stop();
     const watermarks = this.#cursors.all(performance.now());
-    await this.#writer.stop({ kind: 'stop', epoch: this.#epoch, watermarks, given: this.#saver?.allGiven ?? [] });
+    await this.#writer.stop({
+      kind: 'stop',
+      epoch: this.#commit.epoch,
+      watermarks,
+      given: this.#saver?.allGiven ?? [],
+    });
   });
 
   status(): JournalStatus {
     return {
-      epoch: this.#epoch,
-      commits: this.#commits,
-      commitP50Ms: this.#latency.quantile(0.5),
-      commitP99Ms: this.#latency.quantile(0.99),
-      queuedMessages: this.#gathering.count + this.#committingSum(({ count }) => count),
+      epoch: this.#commit.epoch,
+      commits: this.#commit.commits,
+      commitP50Ms: this.#commit.latency.quantile(0.5),
+      commitP99Ms: this.#commit.latency.quantile(0.99),
+      queuedMessages: this.#commit.count,
       saver: this.#saver?.status() ?? null,
       store: this.#store,
       failure: this.#failure,

@@ -49,9 +49,9 @@ describe('the rig of the power cuts sees a build', () => {
       instead: '',
     },
     'that acknowledges before the commit': {
-      file: 'store/journal.js',
-      line: 'this.#gathering.add(part, message, receipt, token, reached);',
-      instead: 'receipt?.accepted(token, reached, 1); this.#gathering.add(part, message, null, token, reached);',
+      file: 'store/group-commit.js',
+      line: 'this.#gathering.add(lane, message, receipt, token, reached);',
+      instead: 'receipt?.accepted(token, reached, 1); this.#gathering.add(lane, message, null, token, reached);',
     },
   };
   for (const [what, change] of Object.entries(builds)) {
