@@ -134,7 +134,7 @@ export class Pass {
       if (!hub.writable || this.#looking) break;
       const record = source.peek();
       if (!record) {
-        if (source.exhausted && this.#inFlight.length === 0) this.#lane.idle();
+        if (source.exhausted && this.#inFlight.length === 0) this.#rest();
         break;
       }
       if (this.#stored.take(record.sequence)) {
@@ -151,6 +151,16 @@ export class Pass {
       sent++;
     }
     return sent;
+  }
+
+  /** Everything is sent and answered; the cursor need not wait for what the hub has and the disk never had. */
+  #rest(): void {
+    this.#stored.exhaust();
+    if (this.#settled.length > 0) {
+      this.#saving = true;
+      this.#save();
+    }
+    this.#lane.idle();
   }
 
   /** False where sending can't go on now. */

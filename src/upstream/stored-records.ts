@@ -18,6 +18,13 @@ export class StoredRecords {
     return this.#end;
   }
 
+  /** The lane has no more records: what is left are numbers of which its disk knows nothing, and no record is before them. */
+  exhaust(): void {
+    if (this.#skip > 0) return;
+    this.sequences.clear();
+    this.#end = 0;
+  }
+
   /** True where this record, the next one in order, is one of them. */
   take(sequence: number): boolean {
     const found = this.sequences.delete(sequence) || sequence <= this.#upTo;

@@ -5,7 +5,7 @@ import { connectHub } from '../support/hub-stream.ts';
 import { message, openJournal, produce, storedLedger } from '../support/journal.ts';
 import { BEHIND_PROXY, startNatsServer } from '../support/nats-server.ts';
 import { binaryFor, createStreamFor, laneFor, type Procedure, procedures } from '../support/procedures.ts';
-import type { Scope } from '../support/scope.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
@@ -55,7 +55,8 @@ async function killTwice(scope: Scope, procedure: Procedure, dist?: string) {
   let first = 1;
   for (let kill = 0; kill < 2; kill++) {
     const run: UplinkOptions = { ...options, saverHoldMs: LONG_MS, window: 500 };
-    const child = startUplinkProcess({ ...run, first, limitPerTurn: 10 }, dist);
+    const child = startUplinkProcess({ ...run, first, limitPerTurn: 10, behindMax: 500 }, dist);
+    atEnd(scope, async () => void (await child.kill()));
     const toldOf = (what: string) => Number(child.lines.findLast((line) => line.startsWith(what))?.split(' ')[1] ?? 0);
     // So many are at the hub alone: what was written before the lane kept up does not count.
     await waitFor('receipts of the hub', () => toldOf('spared') > 2_000, { timeoutMs: 60_000 });
@@ -74,6 +75,8 @@ async function killTwice(scope: Scope, procedure: Procedure, dist?: string) {
     first = (acked.at(-1) ?? 0) + 100_000;
   }
   const uplink = await open(LONG_MS);
+  const waiting = () => uplink.journal.status().lanes[0]?.depth;
+  await waitFor('nothing to wait, before anything new comes', () => waiting() === 0, { timeoutMs: 30_000 });
   await uplink.produce(10, 't.a', { first });
   await uplink.drained();
   const found = await readNumbers(client, 'T');

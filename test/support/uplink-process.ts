@@ -10,7 +10,12 @@ import { Uplink, type UplinkProcessOptions } from './uplink.ts';
  *     acked 1234
  *     spared 1000     of them at the hub alone; with the flash saver
  */
-const { first, limitPerTurn, ...options } = JSON.parse(process.argv[2] ?? '') as UplinkProcessOptions;
+const {
+  first,
+  limitPerTurn,
+  behindMax = Infinity,
+  ...options
+} = JSON.parse(process.argv[2] ?? '') as UplinkProcessOptions;
 const uplink = new Uplink({ ...options, leafUrl: options.leafUrl || 'nats://127.0.0.1:1' });
 await uplink.start({ linked: options.leafUrl !== '' });
 
@@ -27,7 +32,8 @@ const receipt = {
   },
 };
 function turn(): void {
-  for (let i = 0; i < limitPerTurn && next - acked < 2_000; i++) {
+  const isBehind = behindMax < Infinity && (uplink.journal.status().lanes[0]?.depth ?? 0) > behindMax;
+  for (let i = 0; i < limitPerTurn && next - acked < 2_000 && !isBehind; i++) {
     const n = next++;
     uplink.journal.append(0, message(`t.${n % 10}`, String(n)), receipt, n, 0);
   }

@@ -194,6 +194,8 @@ export interface UplinkProcessOptions extends Omit<UplinkOptions, 'leafUrl'> {
   first: number;
   /** Records in one turn of the loop: batches of different sizes make different windows for the kill. */
   limitPerTurn: number;
+  /** Waits for the hub while the disk has more records that are not there; default: never. */
+  behindMax?: number;
 }
 
 /** uplink-process.ts, to be killed; `dist`: with the modules of this build (see broken-build.ts). */
