@@ -30,7 +30,8 @@ describe('a power cut', () => {
       const verdict = await cutBoxes({ cycles: BOXES / 2, random, saver });
       assert.deepEqual(verdict.faults, []);
       assert(verdict.acked > BOXES, `${verdict.acked} acknowledged`);
-      assert.equal(verdict.spared > 0, saver);
+      // With it, how many depends on how busy the machine is; that it is in force is proven in flash-saver.test.ts.
+      if (!saver) assert.equal(verdict.spared, 0);
       scope.diagnostic(JSON.stringify(verdict));
     });
   }
