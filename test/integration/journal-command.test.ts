@@ -51,6 +51,8 @@ async function setting(scope: Scope, { sent = SENT, procedure = 'read-back' as P
   if (sent > 0) {
     await publish(scope, box, 'sent', sent);
     await waitForStream(reader, 'T', sent);
+    // And the box must know of it: PubAcks that are lost with the link leave these records waiting too.
+    await drained(box);
   }
   await link.refuse();
   link.cut();
