@@ -111,6 +111,7 @@ export class Doors implements Service {
       boards: bridges,
       ...(this.#firmware && { bridge: this.#bridgeContext(this.#firmware) }),
       router: this.#options.router,
+      gateway: this.#options.config.gateway.name,
       log,
     });
   }

@@ -1,5 +1,5 @@
 import type { Config } from './config/schema.ts';
-import type { JournalLane } from './store/journal.ts';
+import type { JournalLane } from './store/journal-types.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
 import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
 

@@ -45,7 +45,7 @@ export function pageParts(sources: PageSources): ApiParts {
       get laneNames() {
         return journal.laneNames;
       },
-      look: (lane, after) => journal.look(lane, after),
+      look: (lane, after) => journal.records.look(lane, after),
     },
     kicks: {
       mqtt: (clientId) => mqtt.kick(clientId),

@@ -92,7 +92,7 @@ export class Uplink implements Service {
       { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit, drain },
       {
         hub: link,
-        records: this.#journal,
+        records: this.#journal.records,
         served: (subject) => this.#router.servedQueues(subject),
         stamp: (lane, sequence, receivedAtMs) => this.#time.stamp(lane, sequence, receivedAtMs),
       },

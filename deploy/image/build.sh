@@ -86,7 +86,7 @@ ln -sf ../run/systemd/resolve/resolv.conf "$root/etc/resolv.conf"
 printf '%s\n' '# Mounted by the initial RAM disk.' > "$root/etc/fstab"
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh petiole-image petiole-screen
 chroot "$root" systemctl --quiet mask getty@tty1.service serial-getty@.service systemd-networkd-wait-online.service \
-  apt-daily.timer apt-daily-upgrade.timer systemd-remount-fs.service systemd-machine-id-commit.service
+  apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service systemd-remount-fs.service systemd-machine-id-commit.service
 mkdir -p "$root/data" "$root/media/root-ro"
 
 # What the installation of the packages has made, and every box makes for itself.

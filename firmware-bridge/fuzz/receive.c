@@ -90,14 +90,15 @@ static const petiole_config config = {
     .command = on_command, .reply = on_reply, .firmware_write = on_write, .firmware_step = on_step};
 
 static void frame(const uint8_t *bytes, uint8_t length) {
-  petiole_frame_begin(&sender, bytes[0], bytes[1], bytes[2] < 128 ? (uint16_t)(board.taken + 1) : bytes[2], board.channel,
-                      PETIOLE_FRAME_MAX);
-  if (bytes[0] == HELLO) sender.line[PETIOLE_PLAIN_AT + 5] = 0;
-  petiole_frame_bytes(&sender, bytes + 3, (uint16_t)(length - 3));
+  static uint8_t line[PETIOLE_LINE_BYTES];
+  sender.line = line;
+  petiole_frame_channel(&sender, bytes[0] == HELLO ? 0 : board.sender.channel, PETIOLE_FRAME_MAX);
+  petiole_frame_numbered(&sender, bytes[0], bytes[1], bytes[2] < 128 ? (uint16_t)(board.taken + 1) : bytes[2]);
+  petiole_frame_bytes(&sender, bytes + 3, (petiole_size)(length - 3));
   /* An answer to the HELLO that was sent last. */
-  if (bytes[0] == HELLO && length >= 19) petiole_put_u32(sender.line + PETIOLE_PLAIN_AT + 6 + 8, board.nonce);
+  if (bytes[0] == HELLO && length >= 19) petiole_put_u32(line + PETIOLE_PLAIN_AT + 6 + 8, board.words.nonce);
   petiole_frame_end(&sender);
-  petiole_receive(&board, sender.line, sender.length);
+  petiole_receive(&board, line, sender.length);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t left) {

@@ -152,7 +152,7 @@ typedef struct {
   float scale;          /* the real value is the sent one times this; 0: the sent one */
   int32_t minimum;      /* of the real value, */
   int32_t maximum;      /* where it is not minimum */
-  uint32_t interval_ms; /* between values; 0: not known */
+  uint32_t interval_ms; /* between values, up to 24 days; 0: not known */
   uint8_t type;         /* PETIOLE_BOOLEAN ... PETIOLE_BYTES */
   uint8_t is_writable;  /* commands may set it */
 } petiole_entity;
@@ -194,13 +194,13 @@ enum {
 };
 
 typedef struct {
-  uint32_t size;            /* BEGIN */
-  const uint8_t *hash;      /* BEGIN: SHA-256 of the image, 32 bytes */
-  petiole_slice target;     /* BEGIN */
-  petiole_slice version;    /* BEGIN */
-  petiole_slice signature;  /* BEGIN: of 64 bytes, or none */
-  uint32_t trial_ms;        /* BOOT: to go back after this time without CONFIRM */
-  uint32_t offset;          /* BEGIN: to be set to where a transfer of this hash goes on; it is 0 before */
+  uint32_t size;           /* from BEGIN on */
+  uint32_t offset;         /* BEGIN: to be set to where a transfer of this hash goes on; it is 0 before */
+  uint32_t trial_ms;       /* BOOT: to go back after this time without CONFIRM */
+  const uint8_t *hash;     /* BEGIN: SHA-256 of the image, 32 bytes */
+  petiole_slice target;    /* BEGIN */
+  petiole_slice version;   /* BEGIN */
+  petiole_slice signature; /* BEGIN: of 64 bytes, or none */
 } petiole_image;
 #endif
 
@@ -260,96 +260,105 @@ typedef struct {
 #endif
 } petiole_config;
 
-/* A frame on its way out: its plain form at the end of `line`, and then its encoded form at the beginning. */
+/* Lengths within a frame: of 8 bits where they fit, for the sake of small processors. */
+#if PETIOLE_FRAME_MAX <= 248
+typedef uint8_t petiole_size;
+#else
+typedef uint16_t petiole_size;
+#endif
+
+/* A zero, a code for each 254 bytes, the plain frame, a zero. */
+#define PETIOLE_LINE_BYTES (PETIOLE_FRAME_MAX + PETIOLE_FRAME_MAX / 254 + 3)
+
+/* A frame on its way out: plain while it is made, then encoded in its place. */
 typedef struct {
-  uint16_t length; /* of the plain frame while it is made, then of the bytes on the line */
-  uint16_t limit;  /* of the plain frame without its check */
-  uint16_t at;     /* written so far; length: nothing to write */
-  uint16_t counter;
+  uint8_t *line;       /* PETIOLE_LINE_BYTES of them */
+  petiole_size length; /* of the plain frame while it is made, then of the bytes on the line */
+  petiole_size limit;  /* of the plain frame without its check */
+  petiole_size at;     /* written so far; length: nothing to write */
+  uint8_t channel;
   uint8_t is_full; /* more was put in than the limit lets */
-  uint8_t line[PETIOLE_FRAME_MAX + PETIOLE_FRAME_MAX / 254 + 3];
+  uint16_t counter;
 } petiole_sender;
 
 /* The frame that is coming in. */
 typedef struct {
-  uint16_t length;
-  uint8_t left; /* bytes of the group that are still to come */
-  uint8_t code; /* of the group; 0: nothing of a frame has come */
-  uint8_t is_bad;
-  uint8_t frame[PETIOLE_FRAME_MAX];
+  petiole_size length; /* PETIOLE_FRAME_MAX + 1: too long */
+  uint8_t left;        /* bytes of the group that are still to come */
+  uint8_t code;        /* of the group; 0: nothing of a frame has come */
+  uint8_t frame[PETIOLE_FRAME_MAX + 1];
 } petiole_receiver;
 
+/* A frame without receipt. */
 typedef struct {
-  uint16_t length;
+  petiole_size length;
   uint8_t type;
   uint8_t marks;
-  uint8_t values; /* messages, or values of a batch */
+  uint8_t values; /* messages, or values of a batch; of a SKIP its code */
 } petiole_entry;
 
-/* Frames without receipt, the oldest first, and their payloads one behind the other. */
+/* What HELLO says in words of 32 bits, in its order. */
 typedef struct {
-  uint8_t first; /* in entries */
-  uint8_t count;
-  uint16_t head; /* in bytes */
-  uint16_t used;
-  petiole_entry entries[PETIOLE_RING_FRAMES];
-  uint8_t bytes[PETIOLE_RING_BYTES];
-} petiole_ring;
+  uint32_t nonce;
+  uint32_t session;
+  uint32_t oldest; /* number of the first frame of the ring */
+  uint32_t boot_count;
+  uint32_t uptime;
+  uint32_t lost; /* values and messages for which there was no room */
+  uint32_t description;
+} petiole_words;
 
 /*
- * Everything. From outside, only the counters are to be read. What is used most stands first, where the instructions of
- * small processors reach; times are in units of 16 ms.
+ * Everything. From outside, only the counters and words.lost are to be read. What is used most stands first, where the
+ * instructions of small processors reach. Times are in units of 16 ms, but for those with ms in their name.
  */
 typedef struct {
+  petiole_sender sender;
   const petiole_config *config;
   uint8_t state;
-  uint8_t channel;
-  uint8_t due; /* bits: what is to be sent */
+  uint8_t due;  /* bits: what is to be sent */
   uint8_t step; /* entity or subscription that is next in opening */
-  uint8_t tries;
   uint8_t window;
-  uint8_t keep_alive;
-  uint8_t nak_code;
-  uint8_t pong_length;
-  uint8_t is_held; /* NAK busy: until held_until */
   uint8_t is_asleep;
   uint8_t image_state;
-  uint8_t image_code;
-  uint8_t pong[8];
   uint16_t tick; /* now */
   uint16_t heard_at;
   uint16_t sent_at;
   uint16_t timer_at; /* HELLO, DESCRIBE or SUBSCRIBE again */
   uint16_t retry_at;
-  uint16_t held_until;
   uint16_t retry;
-  uint16_t hello;
-  uint16_t frame_max;
+  uint16_t keep_alive;
+  /* The retry ring, the oldest frame first: it survives petiole_resume. */
+  uint8_t first; /* in entries */
+  uint8_t count;
+  uint16_t head; /* in bytes */
+  uint16_t used;
+  petiole_words words;
+  uint32_t magic;
+  uint32_t started_ms;
+  uint32_t batch_ms; /* uptime at the reference time of the newest batch */
+  uint32_t silent_ms;
   uint16_t taken; /* sequence of the last numbered frame of the gateway */
-  uint16_t nak_sequence;
+  uint16_t held_until; /* NAK busy */
+  uint16_t hello;
   uint16_t request_id;
+  uint8_t tries;
+  uint8_t nak_code;
+  uint8_t pong_length;
+  uint8_t pong[8];
   /* Counters; from 65535 they go to 0. */
   uint16_t bad_frames; /* damaged, too short or too long */
   uint16_t repeated;   /* numbered frames that were sent again */
   uint16_t discarded;  /* sound, but of another channel or not to be used */
-  uint32_t lost;       /* values and messages for which there was no room */
-  uint32_t session;
-  uint32_t oldest; /* number of the first frame of the ring */
-  uint32_t magic;
-  uint32_t batch_at; /* milliseconds: reference time of the newest batch */
-  uint32_t started_at;
-  uint32_t silent_ms;
-  uint32_t nonce;
-  uint32_t description;
 #if PETIOLE_WITH_FIRMWARE
-  uint32_t image_size;
-  uint32_t image_offset;
-  uint32_t image_trial_ms;
+  uint8_t image_code;
   uint8_t image_hash[8];
+  petiole_image image;
 #endif
-  petiole_sender sender;
   petiole_receiver receiver;
-  petiole_ring ring;
+  petiole_entry entries[PETIOLE_RING_FRAMES];
+  uint8_t line[PETIOLE_LINE_BYTES];
+  uint8_t bytes[PETIOLE_RING_BYTES];
 } petiole;
 
 /* Begins anew: frames without receipt are forgotten. `config` must stay where it is. */

@@ -19,6 +19,7 @@ typedef struct {
   const petiole_config *config; /* of it: who the board is, entities, now, user */
   void (*send)(void *user, uint8_t byte); /* waits until the line has taken the byte */
   petiole_sender sender;
+  uint8_t line[PETIOLE_LINE_BYTES];
   uint8_t is_filling; /* a batch is in the sender */
 } petiole_beacon;
 

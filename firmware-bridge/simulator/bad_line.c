@@ -9,8 +9,9 @@ static double drawn(bad_line *line) {
 }
 
 size_t bad_line_room(bad_line *line, size_t length, double now) {
-  /* What a UART and its driver hold at once. */
-  const double credit_max = 64;
+  /* What a USB adapter and its driver hold at once; a machine that is late by less loses nothing of the line. */
+  /* What a USB adapter holds at once: a machine that is late by less than that takes nothing from the line. */
+  const double credit_max = 512;
   if (line->rate <= 0) return length;
   line->credit += (now - line->at) * line->rate;
   line->at = now;

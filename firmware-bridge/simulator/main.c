@@ -51,6 +51,7 @@ static petiole_beacon beacon;
 static uint32_t produced, pending;
 static uint32_t lost_told;
 static uint8_t state_told;
+static unsigned percent_told;
 static double awake_at;
 
 static double seconds(void) {
@@ -93,7 +94,7 @@ static void on_receipt(void *user, uint32_t number, uint8_t code) {
 
 static void on_link(void *user, uint8_t is_open) {
   (void)user;
-  if (is_open) printf("open channel=%u session=%u\n", memory->board.channel, memory->board.session);
+  if (is_open) printf("open channel=%u session=%u\n", memory->board.sender.channel, memory->board.words.session);
   else printf("closed\n");
 }
 
@@ -158,12 +159,12 @@ static void produce(void) {
       petiole_beacon_send(&beacon);
     } else {
       /* Not to lose what waits here: a value is made when there is room for it. */
-      uint32_t lost = board->lost;
+      uint32_t lost = board->words.lost;
       if (petiole_put_integer(board, COUNT, (int32_t)produced + 1) != PETIOLE_OK) {
-        board->lost = lost;
+        board->words.lost = lost;
         return;
       }
-      if (petiole_put_integer(board, TEMPERATURE, temperature) != PETIOLE_OK) board->lost = lost;
+      if (petiole_put_integer(board, TEMPERATURE, temperature) != PETIOLE_OK) board->words.lost = lost;
     }
     produced++;
     pending--;
@@ -240,10 +241,12 @@ static void boot(void) {
 
 static void tell_changes(void) {
   petiole *board = &memory->board;
-  if (board->lost != lost_told) printf("lost %u\n", lost_told = board->lost);
-  if (board->image_state == state_told) return;
+  unsigned percent = board->image.size == 0 ? 0 : (unsigned)((uint64_t)board->image.offset * 100 / board->image.size);
+  if (board->words.lost != lost_told) printf("lost %u\n", lost_told = board->words.lost);
+  if (board->image_state == state_told && (state_told != PETIOLE_RECEIVING || percent == percent_told)) return;
   state_told = board->image_state;
-  printf("firmware %s %u\n", state_names[state_told % 5], board->image_offset);
+  percent_told = percent;
+  printf("firmware %s %u\n", state_names[state_told % 5], board->image.offset);
 }
 
 static void hear(double now) {

@@ -41,6 +41,24 @@ enum {
   DUE_PING = 0x40
 };
 
+/* Of time without milliseconds: so that it has 16 bits, and goes round in 17 minutes. */
+#define UNIT_MS 16u
+#define UNITS(ms) ((uint16_t)(((ms) + UNIT_MS - 1) / UNIT_MS))
+#define SECOND 62u
+
+#define FRAME_MAX_LEAST 64
+#define AFTER_ASK_MS 200u
+#define BATCH_HEAD_BYTES 4
+/* Entity, value without the bytes of a text, offset. */
+#define VALUE_BYTES_MAX (2 + PETIOLE_CBOR_MAX + PETIOLE_CBOR_MAX)
+
+/* Out of line: where a part is inlined, small processors have to reach further. */
+#if defined(__GNUC__)
+#define PETIOLE_APART __attribute__((noinline))
+#else
+#define PETIOLE_APART
+#endif
+
 /* petiole_frame.c */
 
 #if PETIOLE_CRC16
@@ -53,17 +71,20 @@ typedef uint32_t petiole_check;
 #define PETIOLE_CHECK_END 0xffffffffu
 #endif
 
-petiole_check petiole_check_bytes(petiole_check check, const uint8_t *bytes, uint16_t length);
+petiole_check petiole_check_bytes(petiole_check check, const uint8_t *bytes, petiole_size length);
 
-/* Where the plain frame begins in `line`: so far behind that encoding from there to the beginning never overtakes it. */
-#define PETIOLE_PLAIN_AT (2 + PETIOLE_FRAME_MAX / 254)
+/* Where the plain frame begins in `line`: behind a zero and the first code. */
+#define PETIOLE_PLAIN_AT 2
 
-void petiole_frame_begin(petiole_sender *sender, uint8_t type, uint8_t flags, uint16_t sequence, uint8_t channel,
-                         uint16_t frame_max);
+/* Before the first frame, and when a conversation is opened or closed: its channel and maximum frame. */
+void petiole_frame_channel(petiole_sender *sender, uint8_t channel, uint16_t frame_max);
+void petiole_frame_numbered(petiole_sender *sender, uint8_t type, uint8_t flags, uint16_t sequence);
+/* The same without a number. */
+void petiole_frame_begin(petiole_sender *sender, uint8_t type);
 void petiole_frame_u8(petiole_sender *sender, uint8_t value);
 void petiole_frame_u16(petiole_sender *sender, uint16_t value);
 void petiole_frame_u32(petiole_sender *sender, uint32_t value);
-void petiole_frame_bytes(petiole_sender *sender, const uint8_t *bytes, uint16_t length);
+void petiole_frame_bytes(petiole_sender *sender, const uint8_t *bytes, petiole_size length);
 /* With its length in front; NULL as ''. */
 void petiole_frame_text(petiole_sender *sender, const char *text);
 /* Adds the check and encodes. */
@@ -75,27 +96,36 @@ uint8_t petiole_frame_byte(petiole_receiver *receiver, uint8_t byte);
 uint16_t petiole_u16_at(const uint8_t *bytes);
 uint32_t petiole_u32_at(const uint8_t *bytes);
 void petiole_put_u32(uint8_t *bytes, uint32_t value);
+/* In place of <string.h>, whose functions are made for speed and take their flash. */
+void petiole_copy(uint8_t *to, const uint8_t *from, uint8_t length);
+uint8_t petiole_is_same(const uint8_t *one, const uint8_t *other, uint8_t length);
+/* 0 of NULL. */
 uint16_t petiole_length(const char *text);
+/* Reads a `str` or `bytes`; gives what is behind it, or NULL where it leads beyond the end or `at` is NULL. */
+const uint8_t *petiole_slice_at(const uint8_t *at, const uint8_t *end, petiole_slice *slice);
 
 /* petiole_cbor.c */
 
-enum { MAJOR_UNSIGNED = 0, MAJOR_NEGATIVE = 1, MAJOR_BYTES = 2, MAJOR_TEXT = 3, MAJOR_SIMPLE = 7 };
+enum { MAJOR_UNSIGNED = 0, MAJOR_NEGATIVE = 1, MAJOR_BYTES = 2, MAJOR_TEXT = 3 };
 
 #define PETIOLE_CBOR_MAX 5
-/* Writes the head of an item; returns its length. */
-uint8_t petiole_cbor_head(uint8_t *to, uint8_t major, uint32_t argument);
+/* Writes the head of an item; gives what is behind it. */
+uint8_t *petiole_cbor_head(uint8_t *to, uint8_t major, uint32_t argument);
 /* The same of a value other than the bytes of a text: up to PETIOLE_CBOR_MAX bytes. */
-uint8_t petiole_cbor_value(uint8_t *to, const petiole_value *value);
+uint8_t *petiole_cbor_value(uint8_t *to, uint8_t type, uint32_t bits);
+/* Of an integer or a floating point number what is in memory, of a text its length. */
+uint32_t petiole_cbor_bits(const petiole_value *value);
 /* Reads an item and moves *at behind it; a code. */
 uint8_t petiole_cbor_read(const uint8_t **at, const uint8_t *end, petiole_value *value);
 
 /* petiole_describe.c */
 
+void petiole_frame_value(petiole_sender *sender, uint8_t type, uint32_t bits, const void *text);
 void petiole_describe_entity(petiole_sender *sender, const petiole_entity *entity);
-uint32_t petiole_description(petiole_sender *sender, const petiole_entity *entities, uint8_t count);
-/* The payload of HELLO but for what stands in front of `boot count`, which the caller has put. */
-void petiole_frame_hello(petiole_sender *sender, const petiole_config *config, uint32_t uptime, uint32_t lost,
-                         uint32_t description);
+/* What HELLO says of the entities. */
+uint32_t petiole_description(petiole_sender *sender, const petiole_config *config);
+void petiole_frame_hello(petiole_sender *sender, const petiole_config *config, uint8_t window, uint8_t features,
+                         const petiole_words *words);
 
 /* petiole_ring.c */
 
@@ -109,37 +139,48 @@ enum {
 };
 
 /* 1 where what it says of itself can be. */
-uint8_t petiole_ring_is_sound(const petiole_ring *ring);
-petiole_entry *petiole_ring_entry(petiole_ring *ring, uint8_t index);
+uint8_t petiole_ring_is_sound(const petiole *board);
+petiole_entry *petiole_ring_entry(petiole *board, uint8_t index);
+/* Of the newest frame. */
+petiole_entry *petiole_ring_newest(petiole *board);
+/* Whether a numbered frame of so many payload bytes fits; a code. */
+uint8_t petiole_ring_has_room(const petiole *board, uint16_t length);
+/* Begins one; a code. */
+uint8_t petiole_ring_begin(petiole *board, uint8_t type, uint16_t length);
 /* Adds to the newest frame. */
-void petiole_ring_add(petiole_ring *ring, const uint8_t *bytes, uint16_t length);
-void petiole_ring_pop(petiole_ring *ring);
+void petiole_ring_add(petiole *board, const uint8_t *bytes, petiole_size length);
+/* A whole one of a head, a subject where there is one, and a payload; a code. */
+uint8_t petiole_ring_put(petiole *board, uint8_t type, const uint8_t *head, uint8_t head_length, const char *subject,
+                         const void *payload, uint16_t length);
+void petiole_ring_pop(petiole *board);
 /* Puts the payload into a frame. */
-void petiole_ring_copy(const petiole_ring *ring, uint8_t index, petiole_sender *sender);
+void petiole_ring_copy(petiole *board, uint8_t index);
 
 /* petiole.c */
 
-uint32_t petiole_now(const petiole *board);
-/* Whether a numbered frame of so many payload bytes fits; a code. */
-uint8_t petiole_has_room(const petiole *board, uint16_t length);
-/* Begins one in the ring; a code. */
-uint8_t petiole_keep(petiole *board, uint8_t type, uint16_t length);
-/* The beginning of a frame of this conversation without number. */
-void petiole_begin(petiole *board, uint8_t type);
+/* Sets uptime and tick; gives the uptime. */
+uint32_t petiole_look_at_clock(petiole *board);
+/* Whether the clock is at this unit of time, or behind it. */
+uint8_t petiole_is_over(const petiole *board, uint16_t at);
+void petiole_become(petiole *board, uint8_t state);
+/* HELLO follows, but not at once behind another. */
+void petiole_close(petiole *board);
+/* Nothing is sent in this conversation yet. */
+void petiole_unsend(petiole *board, uint8_t mark);
 
 /* petiole_messages.c: codes */
 
 #if PETIOLE_WITH_MESSAGES
-uint8_t petiole_take_message(petiole *board, const uint8_t *payload, uint16_t length);
-uint8_t petiole_take_request(petiole *board, const uint8_t *payload, uint16_t length);
-uint8_t petiole_take_reply(petiole *board, const uint8_t *payload, uint16_t length);
+uint8_t petiole_take_message(petiole *board, const uint8_t *payload, const uint8_t *end);
+uint8_t petiole_take_request(petiole *board, const uint8_t *payload, const uint8_t *end);
+uint8_t petiole_take_reply(petiole *board, const uint8_t *payload, const uint8_t *end);
 #endif
 
 /* petiole_image.c */
 
 #if PETIOLE_WITH_FIRMWARE
 void petiole_image_start(petiole *board);
-void petiole_image_take(petiole *board, const uint8_t *payload, uint16_t length);
+void petiole_image_take(petiole *board, const uint8_t *payload, petiole_size length);
 void petiole_image_state(petiole *board);
 /* After STATE booting has left: starts the image. */
 void petiole_image_boot(petiole *board);

@@ -1,55 +1,92 @@
-/* The retry ring. */
+/* The retry ring: what waits for its receipt. */
 #include "petiole_internal.h"
 
 static uint16_t wrapped(uint16_t at) { return at >= PETIOLE_RING_BYTES ? (uint16_t)(at - PETIOLE_RING_BYTES) : at; }
 
-uint8_t petiole_ring_is_sound(const petiole_ring *ring) {
+PETIOLE_APART petiole_entry *petiole_ring_entry(petiole *board, uint8_t index) {
+  return &board->entries[(uint8_t)(board->first + index) % PETIOLE_RING_FRAMES];
+}
+
+petiole_entry *petiole_ring_newest(petiole *board) { return petiole_ring_entry(board, (uint8_t)(board->count - 1)); }
+
+uint8_t petiole_ring_is_sound(const petiole *board) {
   uint16_t used = 0;
   uint8_t i;
-  if (ring->first >= PETIOLE_RING_FRAMES || ring->count > PETIOLE_RING_FRAMES) return 0;
-  if (ring->head >= PETIOLE_RING_BYTES || ring->used > PETIOLE_RING_BYTES) return 0;
-  for (i = 0; i < ring->count; i++) {
-    const petiole_entry *entry = &ring->entries[(ring->first + i) % PETIOLE_RING_FRAMES];
-    if (entry->length > ring->used - used) return 0;
+  if (board->first >= PETIOLE_RING_FRAMES || board->count > PETIOLE_RING_FRAMES) return 0;
+  if (board->head >= PETIOLE_RING_BYTES || board->used > PETIOLE_RING_BYTES) return 0;
+  for (i = 0; i < board->count; i++) {
+    const petiole_entry *entry = petiole_ring_entry((petiole *)(uintptr_t)board, i);
+    if (entry->length > board->used - used) return 0;
     used = (uint16_t)(used + entry->length);
   }
-  return used == ring->used;
+  return used == board->used;
 }
 
-petiole_entry *petiole_ring_entry(petiole_ring *ring, uint8_t index) {
-  return &ring->entries[(uint8_t)(ring->first + index) % PETIOLE_RING_FRAMES];
+uint8_t petiole_ring_has_room(const petiole *board, uint16_t length) {
+  return board->count < PETIOLE_RING_FRAMES && length <= PETIOLE_RING_BYTES - board->used;
 }
 
-void petiole_ring_add(petiole_ring *ring, const uint8_t *bytes, uint16_t length) {
-  petiole_entry *entry = petiole_ring_entry(ring, (uint8_t)(ring->count - 1));
-  uint16_t at = wrapped((uint16_t)(ring->head + ring->used));
-  entry->length = (uint16_t)(entry->length + length);
-  ring->used = (uint16_t)(ring->used + length);
+uint8_t petiole_ring_begin(petiole *board, uint8_t type, uint16_t length) {
+  petiole_entry *entry;
+  uint8_t is_reply = type == REPLY;
+  if (length > PETIOLE_PAYLOAD_MAX) return PETIOLE_TOO_LARGE;
+  if (!is_reply) length = (uint16_t)(length + PETIOLE_REPLY_BYTES);
+  if (!petiole_ring_has_room(board, length) || (!is_reply && board->count == PETIOLE_RING_FRAMES - 1)) {
+    board->words.lost++;
+    return PETIOLE_BUSY;
+  }
+  board->count++;
+  board->is_asleep = 0;
+  entry = petiole_ring_newest(board);
+  entry->length = 0;
+  entry->type = type;
+  entry->marks = 0;
+  entry->values = 1;
+  return PETIOLE_OK;
+}
+
+void petiole_ring_add(petiole *board, const uint8_t *bytes, petiole_size length) {
+  petiole_entry *entry = petiole_ring_newest(board);
+  uint16_t at = (uint16_t)(board->head + board->used);
+  entry->length = (petiole_size)(entry->length + length);
+  board->used = (uint16_t)(board->used + length);
   while (length-- > 0) {
-    ring->bytes[at] = *bytes++;
-    at = wrapped((uint16_t)(at + 1));
+    at = wrapped(at);
+    board->bytes[at++] = *bytes++;
   }
 }
 
-void petiole_ring_pop(petiole_ring *ring) {
-  uint16_t length = petiole_ring_entry(ring, 0)->length;
-  ring->head = wrapped((uint16_t)(ring->head + length));
-  ring->used = (uint16_t)(ring->used - length);
-  ring->first = (uint8_t)((ring->first + 1) % PETIOLE_RING_FRAMES);
-  ring->count--;
+uint8_t petiole_ring_put(petiole *board, uint8_t type, const uint8_t *head, uint8_t head_length, const char *subject,
+                         const void *payload, uint16_t length) {
+  uint16_t name = petiole_length(subject);
+  uint8_t count = (uint8_t)name;
+  uint8_t code;
+  if (name > 128 || length > PETIOLE_PAYLOAD_MAX) return PETIOLE_TOO_LARGE;
+  code = petiole_ring_begin(board, type, (uint16_t)(head_length + (subject != NULL ? 1u : 0u) + name + length));
+  if (code != PETIOLE_OK) return code;
+  petiole_ring_add(board, head, head_length);
+  if (subject != NULL) petiole_ring_add(board, &count, 1);
+  petiole_ring_add(board, (const uint8_t *)subject, (petiole_size)name);
+  petiole_ring_add(board, (const uint8_t *)payload, (petiole_size)length);
+  return PETIOLE_OK;
 }
 
-void petiole_ring_copy(const petiole_ring *ring, uint8_t index, petiole_sender *sender) {
-  uint16_t at = ring->head;
-  uint16_t length;
-  uint8_t i;
-  for (i = 0;; i++) {
-    length = ring->entries[(uint8_t)(ring->first + i) % PETIOLE_RING_FRAMES].length;
-    if (i == index) break;
-    at = wrapped((uint16_t)(at + length));
-  }
+void petiole_ring_pop(petiole *board) {
+  uint16_t length = petiole_ring_entry(board, 0)->length;
+  board->head = wrapped((uint16_t)(board->head + length));
+  board->used = (uint16_t)(board->used - length);
+  board->first = (uint8_t)((board->first + 1) % PETIOLE_RING_FRAMES);
+  board->count--;
+  board->words.oldest++;
+}
+
+void petiole_ring_copy(petiole *board, uint8_t index) {
+  uint16_t at = board->head;
+  petiole_size length = petiole_ring_entry(board, index)->length;
+  while (index > 0) at = (uint16_t)(at + petiole_ring_entry(board, --index)->length);
+  /* No more than the ring holds: so it wraps once. */
   while (length-- > 0) {
-    petiole_frame_u8(sender, ring->bytes[at]);
-    at = wrapped((uint16_t)(at + 1));
+    at = wrapped(at);
+    petiole_frame_u8(&board->sender, board->bytes[at++]);
   }
 }

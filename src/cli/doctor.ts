@@ -12,8 +12,8 @@ const usage = `Usage: petiole doctor [--config FILE] [--json]
 
 Tries everything that the box needs, one after the other, and says what is wrong and how to mend it: the configuration,
 the clock, the disk (room, how long an fsync takes, wear), the machine, the addresses to listen on, the serial ports and
-their permissions, the way to the hub (name, port, TLS, sign-in), the stream of each lane and the power supply. A running
-box is not disturbed.
+their permissions, the way to the hub (name, port, TLS, sign-in), the stream of each lane and the power supply. A box
+that runs is not disturbed.
 
   --config FILE  the configuration (default: as petiole run finds it)
   --json         one JSON array: name, verdict (good, warning, bad or unknown), message, cure

@@ -12,6 +12,8 @@ import type { FirmwareOptions } from './firmware-options.ts';
 const PIECE_BYTES = 256 * 1024;
 /** The last piece is answered when the image is on the disk. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** For so long a port is lent, and asked for again at each third of it. */
+const LENT_S = 60;
 
 type Ask = (action: string, payload: string | Buffer) => Promise<FirmwareStatus>;
 
@@ -43,30 +45,58 @@ export async function offer(options: FirmwareOptions): Promise<number> {
   });
 }
 
+/**
+ * Has a running box lend the device of a port for as long as `work` takes; it has it back then, and a minute after this
+ * process fell.
+ */
+export async function withLentPort(
+  options: FirmwareOptions,
+  port: string,
+  work: (device: string) => Promise<number>,
+): Promise<number> {
+  return connected(options, async (request) => {
+    const lend = () => request<{ device: string }>('serial.lend', JSON.stringify({ port, for_s: LENT_S }));
+    const { device } = await lend();
+    // A box that restarts meanwhile takes the device: the tool then fails, and says so.
+    const again = setInterval(() => void lend().catch(() => undefined), (LENT_S / 3) * 1000);
+    try {
+      return await work(device);
+    } finally {
+      clearInterval(again);
+      await request('serial.take-back', JSON.stringify({ port })).catch(() => undefined);
+    }
+  });
+}
+
 async function withBox(options: FirmwareOptions, work: (ask: Ask) => Promise<FirmwareStatus>): Promise<number> {
+  return connected(options, async (request) => {
+    const status = await work((action, payload) => request(`firmware.${action}`, payload));
+    process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : text(status));
+    return 0;
+  });
+}
+
+type Request = <T>(action: string, payload: string | Buffer) => Promise<T>;
+
+async function connected(options: FirmwareOptions, work: (request: Request) => Promise<number>): Promise<number> {
   const gateway = options.gateway ?? configuredName(options.config ?? null);
   const connection = await connectToBox(options);
   try {
-    const status = await work((action, payload) => request(connection, gateway, action, payload));
-    process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : text(status));
-    return 0;
+    return await work((action, payload) => answerOf(connection, `$PETIOLE.${gateway}.${action}`, payload));
   } finally {
     await connection.close();
   }
 }
 
-async function request(connection: NatsConnection, gateway: string, action: string, payload: string | Buffer) {
+async function answerOf<T>(connection: NatsConnection, subject: string, payload: string | Buffer): Promise<T> {
   let answer: Uint8Array;
   try {
-    const message = await connection.request(`$PETIOLE.${gateway}.firmware.${action}`, payload, {
-      timeout: ANSWER_TIMEOUT_MS,
-    });
-    answer = message.data;
+    answer = (await connection.request(subject, payload, { timeout: ANSWER_TIMEOUT_MS })).data;
   } catch (cause) {
-    const hint = 'Does the box have a port with bridge: true? Give its name with --gateway';
-    throw new GatewayError('connection_timeout', `No box ${gateway} serves this request`, { hint, cause });
+    const hint = 'Is the port one of that box, and a board on it? Give the name of the box with --gateway';
+    throw new GatewayError('connection_timeout', `No box serves ${subject}`, { hint, cause });
   }
-  const body = JSON.parse(Buffer.from(answer).toString()) as FirmwareStatus & { error?: GatewayError };
+  const body = JSON.parse(Buffer.from(answer).toString()) as T & { error?: GatewayError };
   if (body.error) throw new GatewayError('firmware_refused', body.error.message, { hint: body.error.hint });
   return body;
 }

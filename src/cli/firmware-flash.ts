@@ -17,6 +17,7 @@ interface Job {
   readonly chip: string | undefined;
   readonly programmer: string;
   readonly address: string | undefined;
+  readonly mode: string | undefined;
   readonly file: string;
 }
 
@@ -38,13 +39,17 @@ const tools: Readonly<Record<string, { names: readonly string[]; args(job: Job):
   },
   stm32flash: {
     names: ['stm32flash'],
-    args: ({ device, baud, address = '0x08000000', file }) => ['-b', baud, '-w', file, '-v', '-S', address, device],
+    args: ({ device, baud, address = '0x08000000', mode = '8e1', file }) => [
+      ...['-b', baud, '-m', mode, '-w', file, '-v', '-S', address, device],
+    ],
   },
 };
 
 /** `petiole firmware flash FILE`. The exit code of the tool where it fails is 1 here. */
 export async function flash(options: FirmwareOptions): Promise<number> {
-  const { with: name, device } = needed(options, 'with', 'device');
+  const { with: name } = needed(options, 'with');
+  const { device, port } = options;
+  if ((device === undefined) === (port === undefined)) throw new Error('flash needs one of --device and --port');
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool === undefined) {
     throw new GatewayError('config_invalid', `${name} is not one of ${Object.keys(tools).join(', ')}`, {
@@ -54,10 +59,11 @@ export async function flash(options: FirmwareOptions): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'petiole-flash-'));
   try {
     const file = await imageFile(options, folder);
-    const args = tool.args({ ...checked(options), device: resolve(device), file });
+    const job = checked(options);
     const program = inPath(tool.names);
+    const command = (path: string) => tool.args({ ...job, device: resolve(path), file });
     if (options['dry-run']) {
-      process.stdout.write(`${[program ?? tool.names[0], ...args].join(' ')}\n`);
+      process.stdout.write(`${[program ?? tool.names[0], ...command(device ?? `the device of ${port}`)].join(' ')}\n`);
       return 0;
     }
     if (program === null) {
@@ -68,17 +74,24 @@ export async function flash(options: FirmwareOptions): Promise<number> {
       const hint = 'Give --yes once it is the right image, board and device; --dry-run shows the command';
       throw new GatewayError('permission_denied', 'A boot loader keeps no image to go back to', { hint });
     }
-    const [code] = await UpdateLock.during(process.env, 'the flashing', async () => {
-      const child = spawn(program, args, { stdio: 'inherit' });
-      return (await once(child, 'exit')) as [number | null];
-    });
-    if (code === 0) return 0;
-    const hint =
-      'Is the board in its boot loader, and does nobody else hold the device? A running box lets go of it when stopped';
-    throw new GatewayError('port_failed', `${name} ended with ${code ?? 'a signal'}`, { hint });
+    const work = (path: string) => runTool(name, program, command(path));
+    if (port === undefined) return await work(device ?? '');
+    const { withLentPort } = await import('./firmware-box.ts');
+    return await withLentPort(options, port, work);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function runTool(name: string, program: string, args: readonly string[]): Promise<number> {
+  const [code] = await UpdateLock.during(process.env, 'the flashing', async () => {
+    const child = spawn(program, args, { stdio: 'inherit' });
+    return (await once(child, 'exit')) as [number | null];
+  });
+  if (code === 0) return 0;
+  const hint =
+    'Is the board in its boot loader, and does nobody else hold the device? --port has a running box let go of it';
+  throw new GatewayError('port_failed', `${name} ended with ${code ?? 'a signal'}`, { hint });
 }
 
 /** The plain image as a file: the given one, or what a signed one holds. */
@@ -97,8 +110,8 @@ async function imageFile({ argument, unsigned, config }: FirmwareOptions, folder
 }
 
 /** Words that a tool would take for another option do not pass. */
-function checked({ baud, chip, programmer, address }: FirmwareOptions): Omit<Job, 'device' | 'file'> {
-  const given = { baud, chip, programmer, address };
+function checked({ baud, chip, programmer, address, mode }: FirmwareOptions): Omit<Job, 'device' | 'file'> {
+  const given = { baud, chip, programmer, address, mode };
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || /^[A-Za-z0-9][A-Za-z0-9_.]{0,31}$/.test(value)) continue;
     throw new GatewayError('config_invalid', `--${name} takes letters, digits, "_" and "."`, { retriable: false });

@@ -24,6 +24,7 @@ export function firmwareOptionsOf(args: string[]) {
       chip: { type: 'string' },
       programmer: { type: 'string', default: 'arduino' },
       address: { type: 'string' },
+      mode: { type: 'string' },
       unsigned: { type: 'boolean', default: false },
       'dry-run': { type: 'boolean', default: false },
       yes: { type: 'boolean', default: false },

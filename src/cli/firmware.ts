@@ -14,9 +14,9 @@ by it, and confirmed or taken back.
   offer FILE        gives a signed image to a running box, which offers it to every board that it is for
   approve PORT      lets the image that is offered to the board on this port be sent
   cancel PORT       gives up what is offered or under way
-  flash FILE        writes an image by the boot loader of the board's maker, on this machine; the port must be free
+  flash FILE        writes an image by the boot loader of the board's maker, on this machine
 
-  --port PORT           offer: to the board on this port only
+  --port PORT           offer: to the board on this port only; flash: the box lets go of this port while the tool runs
 sign:
   --target NAME         the boards it is for, as they name themselves
   --version VERSION     such as 1.4.0
@@ -24,15 +24,16 @@ sign:
   --out FILE            where the signed image goes
 flash:
   --with TOOL           esptool, avrdude or stm32flash
-  --device PATH         the serial port
+  --device PATH         the serial port, where no box has it
   --baud N              (default: 115200)
   --chip NAME           esptool: the chip (default: auto); avrdude: the part, such as m328p
   --programmer NAME     avrdude: (default: arduino)
   --address N           esptool, stm32flash: where the image begins (default: 0x0, 0x08000000)
+  --mode MODE           stm32flash: bits, parity and stop bits (default: 8e1, which the boot loader in ROM wants)
   --unsigned            FILE is a plain image; otherwise its signature must be of a key of firmware.keys
   --dry-run             print the command and do nothing
   --yes                 there is no way back from this: do it
-list, offer, approve, cancel:
+list, offer, approve, cancel, and flash with --port:
 ${connectionUsage}
   --gateway NAME        the box, where it is not that of the configuration; also one below a hub that --server names
   --json                print JSON
@@ -45,6 +46,7 @@ Examples:
   petiole firmware offer th1-1.4.0.pfw
   petiole firmware approve board1
   petiole firmware flash blink.bin --with esptool --device /dev/ttyUSB0 --unsigned --yes
+  petiole firmware flash th1-1.4.0.pfw --with avrdude --port board1 --yes
 `;
 
 /** `petiole firmware`: images for boards. */

@@ -37,6 +37,7 @@ export const errorCodes = [
   'port_missing',
   'port_ambiguous',
   'port_busy',
+  'port_lent',
   'port_failed',
   'port_lost',
   'port_silent',

@@ -1,4 +1,5 @@
 import type { Gauge as GaugeType } from 'prom-client';
+import type { HealthSample } from './api.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The text format of Prometheus. */
@@ -20,14 +21,11 @@ interface Family {
  * The snapshot as metrics, named by the conventions of Prometheus: base units, `_total` for counters. Labels are only
  * what the configuration names (lanes) or the program knows (reasons, causes, codes): no client identifier, no subject.
  */
-export function families(snapshot: Snapshot): Family[] {
-  const { gateway, link, lanes, losses, store, mqtt, nats, problems } = snapshot;
+export function families(snapshot: Snapshot, machine: HealthSample | null = null): Family[] {
+  const { gateway, clock, link, lanes, losses, store, mqtt, nats, problems } = snapshot;
   const nowS = gateway.nowMs / 1000;
   const found: Family[] = [];
-  const add = (kind: Family['kind'], name: string, help: string, ...samples: (Sample | number)[]) => {
-    const list = samples.map((sample) => (typeof sample === 'number' ? { value: sample } : sample));
-    found.push({ name: `petiole_${name}`, help, kind, samples: list });
-  };
+  const add = adderTo(found);
   const perLane = (value: (lane: Snapshot['lanes'][number]) => number): Sample[] =>
     lanes.map((lane) => ({ labels: { lane: lane.name }, value: value(lane) }));
   const each = (label: string, values: Record<string, number>): Sample[] =>
@@ -42,6 +40,8 @@ export function families(snapshot: Snapshot): Family[] {
   add('gauge', 'heap_used_bytes', 'Memory of the JavaScript heap in use.', gateway.memory.heapUsedBytes);
   const told = problems.map(({ part, code, severity }) => ({ labels: { part, code, severity }, value: 1 }));
   add('gauge', 'problem', 'One for each thing that is wrong now.', ...told);
+
+  add('gauge', 'clock_trusted', 'Whether the time of the box is known.', Number(clock.trust !== 'untrusted'));
 
   add('gauge', 'link_up', 'Whether the box is linked to a hub.', Number(link.state === 'up'));
   if (link.rttMs !== null) add('gauge', 'link_rtt_seconds', 'Round trip of the last PING.', link.rttMs / 1000);
@@ -101,6 +101,7 @@ export function families(snapshot: Snapshot): Family[] {
     labels: { listener: `${host}:${port}` },
     value: connections,
   }));
+  add('gauge', 'mqtt_clients_lost', 'Sensors that went without a word and have not come again.', mqtt.lost.count);
   add('gauge', 'mqtt_connections', 'Open connections of each listener.', ...mqttOpen);
   add('counter', 'mqtt_events_total', 'What happened at the MQTT listeners.', ...each('event', mqtt.counters));
   if (mqtt.retained !== null) {
@@ -118,7 +119,67 @@ export function families(snapshot: Snapshot): Family[] {
   }));
   add('gauge', 'nats_connections', 'Open connections of each listener for NATS clients.', ...natsOpen);
   add('counter', 'nats_events_total', 'What happened at the NATS port.', ...each('event', nats.counters));
+  addPorts(add, snapshot.serial);
+  if (machine !== null) addMachine(add, machine);
   return found;
+}
+
+type Add = (kind: Family['kind'], name: string, help: string, ...samples: (Sample | number)[]) => void;
+
+function adderTo(found: Family[]): Add {
+  return (kind, name, help, ...samples) => {
+    const list = samples.map((sample) => (typeof sample === 'number' ? { value: sample } : sample));
+    found.push({ name: `petiole_${name}`, help, kind, samples: list });
+  };
+}
+
+/** Ports are those of the configuration. */
+function addPorts(add: Add, ports: Snapshot['serial']): void {
+  const each = (value: (port: Snapshot['serial'][number]) => number): Sample[] =>
+    ports.map((port) => ({ labels: { port: port.name }, value: value(port) }));
+  add(
+    'gauge',
+    'serial_port_open',
+    'Whether the device is there and open.',
+    ...each(({ state }) => Number(state === 'open')),
+  );
+  add('counter', 'serial_messages_total', 'Messages from the port.', ...each(({ messagesIn }) => messagesIn));
+  add('counter', 'serial_received_bytes_total', 'Bytes from the port.', ...each(({ bytesIn }) => bytesIn));
+  add('counter', 'serial_discarded_bytes_total', 'Bytes thrown away.', ...each(({ discardedBytes }) => discardedBytes));
+  add(
+    'counter',
+    'serial_undecodable_total',
+    'Frames that could not be decoded.',
+    ...each(({ undecodable }) => undecodable),
+  );
+  add(
+    'counter',
+    'serial_polls_unanswered_total',
+    'Polls without an answer.',
+    ...each(({ pollsUnanswered }) => pollsUnanswered),
+  );
+}
+
+/** What this machine does not have has no series. */
+function addMachine(add: Add, machine: HealthSample): void {
+  const { cpuShare, load1, memoryBytes, memoryAvailableBytes, diskBytes, temperatureC, throttling, emmc } = machine;
+  if (cpuShare !== null) add('gauge', 'machine_cpu_ratio', 'Share of all cores in use, 0 to 1.', cpuShare);
+  add('gauge', 'machine_load1', 'Load average over a minute.', load1);
+  add('gauge', 'machine_memory_bytes', 'Memory of the machine.', memoryBytes);
+  add('gauge', 'machine_memory_available_bytes', 'Memory that programs can still get.', memoryAvailableBytes);
+  add('gauge', 'machine_disk_bytes', 'Size of the file system of the journal.', diskBytes);
+  add('counter', 'written_bytes_total', 'Bytes that the process caused to be written.', machine.writtenBytes);
+  add('counter', 'restarts_total', 'Starts on this store after the first.', machine.restarts);
+  if (temperatureC !== null) add('gauge', 'machine_temperature_celsius', 'The hottest zone.', temperatureC);
+  if (throttling !== null) {
+    const now = Object.entries(throttling).map(([what, flag]) => ({ labels: { what }, value: Number(flag.now) }));
+    add('gauge', 'machine_throttled', 'What the firmware of a Raspberry Pi complains of now.', ...now);
+  }
+  const lives = emmc.flatMap(({ name, lifeTimeA, lifeTimeB }) => {
+    const tenths = Math.max(lifeTimeA ?? 0, lifeTimeB ?? 0);
+    return tenths === 0 ? [] : [{ labels: { device: name }, value: Math.min(1, tenths / 10) }];
+  });
+  add('gauge', 'machine_emmc_life_used_ratio', 'Life that an eMMC has behind it, by its own estimate.', ...lives);
 }
 
 const WORDS = {
@@ -132,7 +193,7 @@ const WORDS = {
 } as const;
 
 /** The answer of `/metrics`. What it needs is loaded at the first scrape: most boxes are never scraped. */
-export async function metrics(snapshot: Snapshot): Promise<string> {
+export async function metrics(snapshot: Snapshot, machine: HealthSample | null = null): Promise<string> {
   // Not the package's index, which loads node:cluster and an HTTP client, 14 MB resident.
   const [{ default: Registry }, { default: Gauge }, { default: Counter }] = await Promise.all([
     import('prom-client/lib/registry.js'),
@@ -140,7 +201,7 @@ export async function metrics(snapshot: Snapshot): Promise<string> {
     import('prom-client/lib/counter.js'),
   ]);
   const registry = new Registry();
-  for (const { name, help, kind, samples } of families(snapshot)) {
+  for (const { name, help, kind, samples } of families(snapshot, machine)) {
     const labelNames = Object.keys(samples[0]?.labels ?? {});
     const options = { name, help, labelNames, registers: [registry] };
     const metric = kind === 'gauge' ? new Gauge(options) : new Counter(options);

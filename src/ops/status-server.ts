@@ -231,7 +231,12 @@ export class StatusServer implements Service {
   }
 
   async #scrape(response: ServerResponse): Promise<void> {
-    answer(response, 200, METRICS_TYPE, await metrics(this.#look.snapshot(performance.now())));
+    answer(
+      response,
+      200,
+      METRICS_TYPE,
+      await metrics(this.#look.snapshot(performance.now()), this.#options.parts?.monitor?.latest ?? null),
+    );
   }
 
   #capture(name: string, response: ServerResponse): void {

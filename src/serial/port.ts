@@ -16,7 +16,7 @@ import { Polls } from './polls.ts';
 import { Recorder } from './recorder.ts';
 import type { SerialContext, SerialPortStatus } from './serial-edge.ts';
 import { Strangeness } from './strangeness.ts';
-import { type Sniffer, Supervisor } from './supervisor.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** Messages of one port that wait for their commit; beyond that it is not read, and the driver's flow control works. */
 const WAITING_MAX = 16_384;
@@ -29,7 +29,7 @@ export class Port implements Receipt {
   readonly recorder: Recorder;
   readonly #context: SerialContext;
   readonly #router: Router;
-  readonly #supervisor: Supervisor;
+  readonly supervisor: Supervisor;
   readonly #commands: CommandQueue;
   readonly #acknowledgements: Acknowledgements | null;
   #pipeline: Pipeline | null = null;
@@ -55,14 +55,14 @@ export class Port implements Receipt {
     this.#context = context;
     this.#router = context.router;
     const { root, held, log } = context;
-    this.#supervisor = new Supervisor(
+    this.supervisor = new Supervisor(
       { name, identity, settings: line, silenceMs, isGathered: options.polls.length === 0, root, held, log },
       { data: (chunk) => this.#data(chunk), opened: () => this.#opened(), lost: (reason) => this.#lost(reason) },
     );
-    this.#commands = new CommandQueue((bytes) => this.#supervisor.write(bytes));
+    this.#commands = new CommandQueue((bytes) => this.supervisor.write(bytes));
     const hasAnswers = acknowledge.accepted.length > 0 || acknowledge.refused.length > 0;
     this.#acknowledgements = hasAnswers
-      ? new Acknowledgements(acknowledge, (bytes) => void this.#supervisor.write(bytes).catch(() => undefined))
+      ? new Acknowledgements(acknowledge, (bytes) => void this.supervisor.write(bytes).catch(() => undefined))
       : null;
   }
 
@@ -81,7 +81,7 @@ export class Port implements Receipt {
       };
       this.#router.subscribe(this.#subscription);
     }
-    this.#supervisor.start();
+    this.supervisor.start();
     if (polls.length > 0) {
       this.#polls = new Polls(polls, (poll) =>
         this.#poll(poll.framed ? encodeFrame(this.options.framing, poll.send) : poll.send),
@@ -95,7 +95,7 @@ export class Port implements Receipt {
     await this.#polls?.stop();
     clearTimeout(this.#throttle);
     clearTimeout(this.#idle);
-    await this.#supervisor.stop();
+    await this.supervisor.stop();
   });
 
   /** A pipeline of this port's configuration that publishes nothing: whether bytes are of this device. */
@@ -113,7 +113,7 @@ export class Port implements Receipt {
 
   status(): SerialPortStatus {
     const counters = this.#pipeline?.counters;
-    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
+    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.supervisor;
     return {
       name: this.options.name,
       kind: 'frames',
@@ -153,11 +153,6 @@ export class Port implements Receipt {
     this.#acknowledgements?.refused(token);
   }
 
-  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
-  sniff(sniffer: Sniffer): () => void {
-    return this.#supervisor.sniff(sniffer);
-  }
-
   #data(chunk: Buffer): void {
     const pipeline = this.#pipeline as Pipeline;
     const nowMs = performance.now();
@@ -172,7 +167,7 @@ export class Port implements Receipt {
     this.#account(nowMs, performance.now());
     if (this.#waiting >= WAITING_MAX || this.#waitingBytes >= WAITING_BYTES_MAX) {
       this.#isHeld = true;
-      this.#supervisor.pause();
+      this.supervisor.pause();
     }
   }
 
@@ -187,10 +182,10 @@ export class Port implements Receipt {
     const waitMs = this.#share.spent(fromMs, toMs);
     if (waitMs === 0) return;
     this.#counters.throttled++;
-    this.#supervisor.pause();
+    this.supervisor.pause();
     this.#throttle = setTimeout(() => {
       this.#throttle = undefined;
-      if (!this.#isHeld) this.#supervisor.resume();
+      if (!this.#isHeld) this.supervisor.resume();
     }, waitMs);
   }
 
@@ -220,7 +215,7 @@ export class Port implements Receipt {
     this.#waitingBytes -= this.#acknowledgements === null ? token : this.#acknowledgements.bytesOf(token);
     if (this.#isHeld && this.#waiting <= WAITING_MAX / 2 && this.#waitingBytes <= WAITING_BYTES_MAX / 2) {
       this.#isHeld = false;
-      if (this.#throttle === undefined) this.#supervisor.resume();
+      if (this.#throttle === undefined) this.supervisor.resume();
     }
   }
 
@@ -234,14 +229,14 @@ export class Port implements Receipt {
     void this.#context.whose(this, this.recorder.latest()).then((name) => {
       this.#strangeness.looksLike = name;
       if (name === '') return;
-      const where = { port: this.options.name, node: this.#supervisor.node, looksLike: name };
+      const where = { port: this.options.name, node: this.supervisor.node, looksLike: name };
       this.#context.log.warn(where, 'the device on this port speaks like that of another one: were two plugs swapped?');
     });
   }
 
   #opened(): void {
     this.#strangeness.begin(this.#pipeline?.counters.decoded ?? 0);
-    if (this.#isHeld || this.#throttle !== undefined) this.#supervisor.pause();
+    if (this.#isHeld || this.#throttle !== undefined) this.supervisor.pause();
   }
 
   #lost(reason: GatewayError): void {

@@ -1,14 +1,16 @@
 import type { Log } from '../core/log.ts';
-import type { Router } from '../core/router.ts';
+import { wrongRequest } from '../core/requests.ts';
+import type { Router, Subscription } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
 import type { BridgePort } from './bridge/bridge-port.ts';
 import type { BoardStatus, BridgeContext, BridgePortOptions } from './bridge/options.ts';
 import { captureText } from './capture-file.ts';
+import { lendingRequests } from './lending.ts';
 import type { ModbusPort } from './modbus/modbus-port.ts';
 import type { ModbusPortOptions, PortOptions } from './options.ts';
 import { faultsOf } from './pipeline.ts';
 import { Port } from './port.ts';
-import type { PortState, Sniffer } from './supervisor.ts';
+import type { PortState, Sniffer, Supervisor } from './supervisor.ts';
 
 export interface SerialEdgeOptions {
   readonly ports: readonly PortOptions[];
@@ -17,6 +19,8 @@ export interface SerialEdgeOptions {
   /** Where there are boards. */
   readonly bridge?: BridgeContext;
   readonly router: Router;
+  /** Name of the gateway: requests for its ports carry it. */
+  readonly gateway: string;
   readonly log: Log;
   /** Where /sys and /dev are; '/' but for tests. */
   readonly root?: string;
@@ -100,8 +104,10 @@ export class SerialEdge implements Service {
   readonly #boards: readonly BridgePortOptions[];
   readonly #bridge: BridgeContext | null;
   readonly #bridges: BridgePort[] = [];
+  readonly #lending: Subscription;
 
-  constructor({ ports, buses = [], boards = [], bridge, router, log, root = '/' }: SerialEdgeOptions) {
+  constructor({ ports, buses = [], boards = [], bridge, router, gateway, log, root = '/' }: SerialEdgeOptions) {
+    this.#lending = lendingRequests(gateway, this, (message) => router.publish(message));
     this.#buses = buses;
     this.#boards = boards;
     this.#bridge = bridge ?? null;
@@ -136,6 +142,7 @@ export class SerialEdge implements Service {
         await port.start();
       }
     }
+    this.#context.router.subscribe(this.#lending);
     this.#context.log.info({ ports: this.#all.map(({ options }) => options.name) }, 'serial ports are watched');
   }
 
@@ -144,6 +151,7 @@ export class SerialEdge implements Service {
   }
 
   readonly stop = once(async () => {
+    this.#context.router.unsubscribe(this.#lending);
     await Promise.all(this.#all.map((port) => port.stop()));
   });
 
@@ -160,7 +168,23 @@ export class SerialEdge implements Service {
   /** The bytes of a port as they pass, until the function that is returned is called; null where there is no such port. */
   sniff(name: string, sniffer: Sniffer): (() => void) | null {
     const port = this.#all.find(({ options }) => options.name === name);
-    return port?.sniff(sniffer) ?? null;
+    return port?.supervisor.sniff(sniffer) ?? null;
+  }
+
+  /** Lends the device of a port to another program: see `Supervisor.lend`. Rejects where there is no such port. */
+  lend(name: string, forMs: number): Promise<string> {
+    return this.#supervisorOf(name).lend(forMs);
+  }
+
+  takeBack(name: string): void {
+    this.#supervisorOf(name).takeBack();
+  }
+
+  #supervisorOf(name: string): Supervisor {
+    const port = this.#all.find(({ options }) => options.name === name);
+    if (port !== undefined) return port.supervisor;
+    const names = this.#all.map(({ options }) => options.name).join(', ');
+    throw wrongRequest(`there is no port ${JSON.stringify(name)}`, `the ports are ${names}`);
   }
 
   async #whose(port: Port, bytes: Buffer): Promise<string> {

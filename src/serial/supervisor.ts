@@ -58,15 +58,22 @@ export class Supervisor {
   /** In a row, by a device that is there. */
   #refusals = 0;
   #told = '';
+  #opening: Promise<Line> | null = null;
+  #lentUntilMs = 0;
 
   constructor(options: SupervisorOptions, events: SupervisorEvents) {
     this.#options = options;
     this.#events = events;
     this.#loop = new KeepConnected<Line>({
-      connect: (signal) => this.#open(signal),
+      connect: (signal) => {
+        this.#opening = this.#open(signal);
+        return this.#opening;
+      },
       delayMs: (reason) => {
         // One that was lost was open before: it may be back at once.
-        const isRefused = !['port_missing', 'port_ambiguous', 'port_lost', 'port_silent'].includes(reason.code);
+        const isRefused = !['port_missing', 'port_ambiguous', 'port_lost', 'port_silent', 'port_lent'].includes(
+          reason.code,
+        );
         this.#refusals = isRefused ? this.#refusals + 1 : 0;
         return this.#refusals > QUICK_TRIES ? SLOW_TRY_MS : WATCH_MS;
       },
@@ -129,6 +136,31 @@ export class Supervisor {
     return () => this.#sniffers.delete(sniffer);
   }
 
+  /**
+   * Lets go of the device for another program, until `takeBack` or for `forMs`; asked again it is lent for longer. Resolves
+   * with the device node once it is free; rejects where the device is absent, or no device of this machine.
+   */
+  async lend(forMs: number): Promise<string> {
+    const { name, identity, root } = this.#options;
+    if (identity.tcp !== null) {
+      throw new GatewayError('port_failed', `${name} is no device of this machine`, { retriable: false });
+    }
+    this.#lentUntilMs = performance.now() + forMs;
+    // What is half open is closed too.
+    await this.#opening?.catch(() => undefined);
+    const line = this.#line;
+    if (line === null) return findDevice(identity, root);
+    const node = this.#node;
+    await line.close(this.#lent());
+    await line.ended;
+    return node;
+  }
+
+  /** The device is ours again: it is opened within half a second. */
+  takeBack(): void {
+    this.#lentUntilMs = 0;
+  }
+
   pause(): void {
     this.#line?.pause();
   }
@@ -139,6 +171,7 @@ export class Supervisor {
 
   async #open(signal: AbortSignal): Promise<Line> {
     const { name, identity, held, root, settings, isGathered, log } = this.#options;
+    if (performance.now() < this.#lentUntilMs) throw this.#lent();
     const onData = (chunk: Buffer): void => {
       for (const sniffer of this.#sniffers) sniffer('in', chunk);
       this.#lastDataMs = performance.now();
@@ -207,6 +240,12 @@ export class Supervisor {
     if (now !== node && this.#line === line) {
       await line.close(new GatewayError('port_lost', `${node} is no longer ${describeIdentity(identity)}`));
     }
+  }
+
+  #lent(): GatewayError {
+    const leftS = Math.ceil((this.#lentUntilMs - performance.now()) / 1000);
+    const hint = `It is taken back when that program is done, and after ${leftS} s at the latest`;
+    return new GatewayError('port_lent', `${this.#options.name} is lent to another program`, { hint });
   }
 
   #tell(reason: GatewayError): void {

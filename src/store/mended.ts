@@ -10,7 +10,7 @@ export interface Mended {
 export const MENDED = 'mended';
 
 /** Null where there was none, or the mark is damaged itself. */
-export function mendedIn(mark: string | undefined): Mended | null {
+export function mendedIn(mark: string | null): Mended | null {
   try {
     const { atMs, note } = JSON.parse(mark ?? '{}');
     return typeof atMs === 'number' && typeof note === 'string' ? { atMs, note } : null;

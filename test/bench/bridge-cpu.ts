@@ -16,12 +16,15 @@ import { tempDir } from '../support/temp.ts';
 
 /**
  * CPU time of the box for each value of a board, from the bytes of the line to the commit and the receipt, the writer
- * thread included: `npm run bench:bridge`. Batches of some 200 bytes, the largest window, a real journal.
+ * thread included: `npm run bench:bridge [VALUES_PER_FRAME]`. Batches of 33 values have some 200 bytes; the largest window,
+ * a real journal.
  */
 
-const VALUES = 330_000;
 const WINDOW = 32;
-const PER_FRAME = 33;
+const PER_FRAME = Number(process.argv[2] ?? 33);
+/** Within one turn of the sequence: the receipts below are counted by their low 16 bits. */
+const FRAMES = 10_000;
+const VALUES = FRAMES * PER_FRAME;
 
 await using life = new Lifetime();
 const journal = await openJournal(life, { folder: join(tempDir(life, 'bridge-cpu'), 'data') });
@@ -93,11 +96,9 @@ const run = async (frames: number, first: number): Promise<void> => {
     }
   }
 };
-// Within one turn of the sequence: the receipts above are counted by their low 16 bits.
-const frames = VALUES / PER_FRAME;
-await run(frames, 1);
+await run(FRAMES, 1);
 const before = process.cpuUsage();
-await run(frames, frames + 1);
+await run(FRAMES, FRAMES + 1);
 const { user, system } = process.cpuUsage(before);
 const perValue = (user + system) / VALUES;
 process.stdout.write(

@@ -60,6 +60,13 @@ test('who is on the box reads; a wrong secret opens nothing, the right one all',
   await page.getByRole('button', { name: 'Publish', exact: true }).waitFor();
 });
 
+test('what machine it is, for who asks', async () => {
+  await view('Overview');
+  await page.getByText('About this machine').click();
+  const box = page.getByRole('region', { name: 'Box', exact: true });
+  await box.getByText(/^\d+\.\d+\S* x64$|^\d+\.\d+\S* arm64$/).waitFor();
+});
+
 test('a message that a sensor publishes is there at once, in the form that is asked for', async () => {
   await view('Live');
   await page.getByLabel('Subject or topic filter').fill('line3/#');

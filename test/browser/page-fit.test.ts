@@ -39,6 +39,7 @@ before(async () => {
 for (const [size, width, height, colorScheme, looked] of [
   ['desktop', 1360, 900, 'light', views],
   ['phone', 360, 740, 'dark', views],
+  ['desktop', 1360, 900, 'dark', []],
   ['tablet', 820, 1100, 'dark', []],
   ['phone', 360, 740, 'light', []],
 ] as const) {

@@ -128,7 +128,7 @@ for (const procedure of procedures) {
       await untilHeld(uplink);
       proxy.swallow('down');
       await uplink.produce(500, 't.a');
-      assert(uplink.cursor() < uplink.journal.resume(0).lastSequence, 'the receipts are not of the hub');
+      assert(uplink.cursor() < uplink.journal.records.resume(0).lastSequence, 'the receipts are not of the hub');
       assert((uplink.journal.status().saver?.written ?? 0) > 0);
       proxy.cut();
       await uplink.produce(500, 't.a', { first: 501 });

@@ -6,6 +6,9 @@
  *   --real N        real boxes (20): some 80 MiB each
  *   --simulated N   leaf links beside them (180)
  *   --away S        how long the hub is away, in seconds (5)
+ *   --hub VERSION   of nats-server (the one on PATH)
+ *   --isolate       the boxes want no interest of each other (upstream.isolate; hub 2.12 or newer): without it every hub keeps
+ *                   the interest of all for each of them, and the work grows with the square of their number
  *   --quick         3 real, 20 simulated
  *
  * Prints when half of them, 95 in 100 and the last were back, counted from the moment at which the hub listened again, and the
@@ -21,6 +24,7 @@ import { type Box, startBox } from '../support/box.ts';
 import { readStream } from '../support/hub-stream.ts';
 import { type LeafBox, startLeafBox } from '../support/leaf-box.ts';
 import { type NatsCluster, startNatsCluster } from '../support/nats-cluster.ts';
+import { natsServers } from '../support/procedures.ts';
 import { Lifetime, type Scope } from '../support/scope.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -39,11 +43,16 @@ const { values } = parseArgs({
     real: { type: 'string', default: '20' },
     simulated: { type: 'string', default: '180' },
     away: { type: 'string', default: '5' },
+    hub: { type: 'string' },
+    isolate: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
   },
 });
 const real = values.quick ? 3 : Number(values.real);
 const simulated = values.quick ? 20 : Number(values.simulated);
+const { isolate } = values;
+const hub = natsServers().find(({ version }) => version === values.hub);
+if (values.hub !== undefined && !hub) throw new Error(`--hub ${values.hub}: there is no such nats-server here`);
 
 /** As `deploy/hub/accounts.conf` has it, for each box by its own name. */
 function accounts(names: readonly string[]): string {
@@ -77,7 +86,7 @@ async function startReal(scope: Scope, cluster: NatsCluster, n: number): Promise
     name,
     config: {
       lanes: [{ name: 'telemetry', subjects: [`${name}.>`], stream: { name: STREAM } }],
-      upstream: { urls: cluster.leafUrls, user: name, password: PASSWORD },
+      upstream: { urls: cluster.leafUrls, user: name, password: PASSWORD, isolate },
     },
   });
 }
@@ -89,6 +98,7 @@ async function startSimulated(scope: Scope, cluster: NatsCluster, n: number): Pr
     name,
     user: name,
     password: PASSWORD,
+    isolate,
     backoff: hubBackoff,
     connectTimeoutMs: 10_000,
     inboxPrefix: `_INBOX.${name}`,
@@ -131,7 +141,11 @@ const names = [
   ...Array.from({ length: simulated }, (_, n) => nameOf('link', n)),
 ];
 const login = { user: 'operator', pass: PASSWORD };
-const cluster = await startNatsCluster(scope, { accounts: accounts(names), login });
+const cluster = await startNatsCluster(scope, {
+  accounts: accounts(names),
+  login,
+  ...(hub && { binary: hub.path }),
+});
 await cluster.createStream(
   STREAM,
   names.slice(0, real).map((name) => `${name}.>`),

@@ -123,15 +123,17 @@ async function judge(
   reader: Awaited<ReturnType<typeof connectHub>>,
   acked: Set<string>,
 ): Promise<{ atHub: number; faults: string[] }> {
-  const names = new Set<string>();
+  const names = new Map<string, string>();
   const ids = new Set<string>();
   const epochs = new Set<string>();
   const faults: string[] = [];
   await readStream(reader, STREAM, ({ payload, id }) => {
     const name = nameOf(Buffer.from(payload).toString());
     // No client sends again here, so a message is as unique as a record.
-    if (names.has(name) || ids.has(id)) faults.push(`${name} (${id}) is there twice`);
-    names.add(name);
+    const first = names.get(name);
+    if (first !== undefined || ids.has(id))
+      faults.push(`${name} (${id}) is there twice, before as ${first ?? 'another'}`);
+    names.set(name, id);
     ids.add(id);
     epochs.add(id.split('.')[1] ?? '');
   });

@@ -30,7 +30,8 @@ describe('a power cut', () => {
       const verdict = await cutBoxes({ cycles: BOXES / 2, random, saver });
       assert.deepEqual(verdict.faults, []);
       assert(verdict.acked > BOXES, `${verdict.acked} acknowledged`);
-      assert.equal(verdict.spared > 0, saver);
+      // With it, how many depends on how busy the machine is; that it is in force is proven in flash-saver.test.ts.
+      if (!saver) assert.equal(verdict.spared, 0);
       scope.diagnostic(JSON.stringify(verdict));
     });
   }
@@ -49,9 +50,10 @@ describe('the rig of the power cuts sees a build', () => {
       instead: '',
     },
     'that acknowledges before the commit': {
-      file: 'store/group-commit.js',
-      line: 'this.#gathering.add(lane, message, receipt, token, reached);',
-      instead: 'receipt?.accepted(token, reached, 1); this.#gathering.add(lane, message, null, token, reached);',
+      file: 'store/journal.js',
+      line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
+      instead:
+        'receipt?.accepted(token, reached, 1); this.#commits.gathering.add(part, message, null, token, reached);',
     },
   };
   for (const [what, change] of Object.entries(builds)) {

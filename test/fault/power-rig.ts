@@ -156,7 +156,7 @@ async function look(folder: string, { acked, retained }: Kept, isNew: boolean): 
   const last = new Map<string, number>();
   let sequence = 0;
   for (let after = 0, more = true; more; ) {
-    const { batches, end } = await journal.read(0, after);
+    const { batches, end } = await journal.records.read(0, after);
     more = batches.length > 0;
     after = end;
     for (const batch of batches) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BRIDGE, run } from '../support/firmware-build.ts';
@@ -37,4 +37,37 @@ test('there are three sketches, and every word for the editor is one of the libr
     const [word = ''] = line.split(/\s/);
     assert(new RegExp(`\\b${word}\\b`).test(headers), word);
   }
+});
+
+/** What Arduino's specification of libraries demands, and its linter looks at. */
+test('library.properties is as Arduino wants it, and says nothing that is not true', () => {
+  const lines = readFileSync(join(BRIDGE, 'library.properties'), 'utf8').trim().split('\n');
+  const fields = new Map(lines.map((line) => line.split(/=(.*)/s) as [string, string]));
+  const wanted = [
+    'name',
+    'version',
+    'author',
+    'maintainer',
+    'sentence',
+    'paragraph',
+    'category',
+    'url',
+    'architectures',
+  ];
+  for (const name of [...wanted, 'includes']) assert(fields.get(name), name);
+  assert.match(fields.get('name') ?? '', /^[A-Za-z][A-Za-z0-9 _.-]{0,62}$/);
+  assert.match(fields.get('version') ?? '', /^\d+\.\d+\.\d+$/);
+  const { version } = JSON.parse(readFileSync(join(BRIDGE, '../package.json'), 'utf8'));
+  assert.equal(fields.get('version'), version);
+  assert(
+    ['Communication', 'Data Processing', 'Device Control', 'Sensors', 'Other'].includes(fields.get('category') ?? ''),
+  );
+  assert(
+    !(fields.get('paragraph') ?? '').startsWith(fields.get('sentence') ?? ''),
+    'they are shown one behind the other',
+  );
+  for (const header of (fields.get('includes') ?? '').split(','))
+    assert(existsSync(join(BRIDGE, 'src', header)), header);
+  // There is no page in the net yet: the document that stands beside it.
+  assert(existsSync(join(BRIDGE, fields.get('url') ?? 'nothing')));
 });

@@ -379,14 +379,14 @@ int main(int count, char **words) {
       }
       if (drawn() < 0.2) {
         config.entropy = (uint32_t)(drawn() * 4e9);
-        if (board.session != 0 && !petiole_resume(&board, &config)) fail("a context did not survive", 0, 0);
+        if (board.words.session != 0 && !petiole_resume(&board, &config)) fail("a context did not survive", 0, 0);
         board_falls++;
       }
     }
     while (petiole_waiting(&board) < PETIOLE_RING_FRAMES - 1) {
-      uint32_t lost = board.lost;
+      uint32_t lost = board.words.lost;
       if (petiole_publish(&board, ".u", message, make(next_message, message)) != PETIOLE_OK) {
-        board.lost = lost;
+        board.words.lost = lost;
         break;
       }
       next_message++;

@@ -2,7 +2,7 @@
 #include "../../firmware-bridge/include/petiole.h"
 
 enum {
-  BUFFERS = sizeof(((petiole_sender *)0)->line) + sizeof(((petiole_receiver *)0)->frame) + sizeof(((petiole_ring *)0)->bytes)
+  BUFFERS = sizeof(((petiole *)0)->line) + sizeof(((petiole *)0)->receiver.frame) + sizeof(((petiole *)0)->bytes)
 };
 
 char context[sizeof(petiole) - BUFFERS] = {1};

@@ -36,6 +36,15 @@ static uint8_t feed(petiole_receiver *receiver, const uint8_t *bytes, uint16_t l
   return result;
 }
 
+static petiole_sender *empty_sender(void) {
+  static petiole_sender sender;
+  static uint8_t line[PETIOLE_LINE_BYTES];
+  memset(&sender, 0, sizeof sender);
+  sender.line = line;
+  petiole_frame_channel(&sender, 0, PETIOLE_FRAME_MAX);
+  return &sender;
+}
+
 static void check_check(char **field) {
   uint8_t bytes[BYTES_MAX];
   uint16_t length = bytes_of(field[1], bytes);
@@ -58,18 +67,18 @@ static void check_cobs(char **field) {
 
 static void check_frame(char **field) {
   static petiole_receiver receiver;
-  static petiole_sender sender;
+  petiole_sender *sender = empty_sender();
   uint8_t payload[BYTES_MAX], line[BYTES_MAX];
   uint16_t wanted = bytes_of(field[7], payload);
   uint16_t length = bytes_of(field[8], line);
   const uint8_t *frame = receiver.frame;
   if (strcmp(field[2], CHECK_NAME) != 0) return;
-  petiole_frame_begin(&sender, (uint8_t)atoi(field[3]), (uint8_t)atoi(field[4]), (uint16_t)atoi(field[5]),
-                      (uint8_t)atoi(field[6]), 256);
-  petiole_frame_bytes(&sender, payload, wanted);
-  petiole_frame_end(&sender);
+  petiole_frame_channel(sender, (uint8_t)atoi(field[6]), PETIOLE_FRAME_MAX);
+  petiole_frame_numbered(sender, (uint8_t)atoi(field[3]), (uint8_t)atoi(field[4]), (uint16_t)atoi(field[5]));
+  petiole_frame_bytes(sender, payload, wanted);
+  petiole_frame_end(sender);
   /* The library puts a zero in front of each frame. */
-  expect(is_same(sender.line + 1, (uint16_t)(sender.length - 1), line, length), "encoding of", field[1]);
+  expect(is_same(sender->line + 1, (uint16_t)(sender->length - 1), line, length), "encoding of", field[1]);
   expect(feed(&receiver, line, length) == FRAME_SOUND && frame[1] == atoi(field[3]) && frame[2] == atoi(field[4]) &&
              petiole_u16_at(frame + 3) == atoi(field[5]) && frame[5] == atoi(field[6]) &&
              is_same(frame + PETIOLE_HEADER_BYTES, (uint16_t)(receiver.length - PETIOLE_HEADER_BYTES - PETIOLE_CHECK_BYTES),
@@ -111,27 +120,24 @@ static const petiole_entity entities[] = {
 };
 
 static void check_describe(char **field) {
-  static petiole_sender sender;
+  petiole_sender *sender = empty_sender();
   uint8_t payload[BYTES_MAX];
   uint16_t length = bytes_of(field[2], payload);
   uint8_t first = payload[0];
-  sender.length = 0;
-  sender.is_full = 0;
-  sender.limit = PETIOLE_FRAME_MAX;
-  petiole_describe_entity(&sender, &entities[first]);
-  petiole_describe_entity(&sender, &entities[first + 1]);
-  expect(is_same(sender.line + PETIOLE_PLAIN_AT, sender.length, payload + 2, (uint16_t)(length - 2)), field[0], field[1]);
+  petiole_describe_entity(sender, &entities[first]);
+  petiole_describe_entity(sender, &entities[first + 1]);
+  expect(is_same(sender->line + PETIOLE_PLAIN_AT, sender->length, payload + 2, (uint16_t)(length - 2)), field[0], field[1]);
 }
 
 static void check_hello(char **field) {
   const char *said = NULL;
-  static petiole_sender sender;
+  const petiole_config config = {.entities = entities, .entity_count = 4};
   int i;
   if (PETIOLE_CRC16 || strcmp(field[1], "hello-new") != 0) return;
   for (i = 3; i < FIELDS_MAX && field[i] != NULL; i++) {
     if (strncmp(field[i], "description=", 12) == 0) said = field[i];
   }
-  expect(said != NULL && petiole_description(&sender, entities, 4) == strtoul(said + 12, NULL, 10), field[0], "description");
+  expect(said != NULL && petiole_description(empty_sender(), &config) == strtoul(said + 12, NULL, 10), field[0], "description");
 }
 
 /* What stands in DATA is read as commands are: items one behind the other. */
@@ -146,7 +152,8 @@ static void check_data(char **field) {
     if (code == PETIOLE_BAD_VALUE) return; /* of more than 32 bits: the edge of what boards take */
     expect(code == PETIOLE_OK, field[0], field[1]);
     if (code != PETIOLE_OK || value.type == PETIOLE_TEXT) continue;
-    expect(is_same(item, petiole_cbor_value(item, &value), from, (uint16_t)(at - from)), "writing of", field[1]);
+    expect(is_same(item, (uint16_t)(petiole_cbor_value(item, value.type, petiole_cbor_bits(&value)) - item), from,
+                   (uint16_t)(at - from)), "writing of", field[1]);
   }
 }
 

@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connectAsync } from 'mqtt';
-import { secretsIn } from '../../src/ops/sign-in-secrets.ts';
+import { SECRETS_FILE, secretsIn } from '../../src/ops/sign-in-secrets.ts';
 import { type Box, DIST, startBox } from '../support/box.ts';
 import { Child } from '../support/child.ts';
 import { freePort } from '../support/ports.ts';
@@ -160,4 +160,24 @@ test('bundle: one private file, and never over another', async (t) => {
     [refused.code, refused.text],
     [1, 'This is for the operator alone. Sign in with the secret of the operator.'],
   );
+});
+
+test('status --secret: for who may read the file of the box, and nobody else; on a terminal with its code', async (t) => {
+  const box = await startBox(t);
+  const cwd = tempDir(t, 'cli');
+  const secrets = secretsIn(box.dataDir) ?? assert.fail('no secrets');
+  assert.equal(statSync(join(box.dataDir, SECRETS_FILE)).mode & 0o777, 0o600);
+  const piped = await petiole(t, cwd, 'status', '--secret', '--config', box.configFile);
+  assert.deepEqual(
+    [piped.code, piped.text.split('\n')],
+    [0, [`operator  ${secrets.operator}`, `viewer    ${secrets.viewer}`]],
+  );
+  const terminal = new Terminal(t, ['node', MAIN, 'status', '--secret', '--config', box.configFile], cwd);
+  assert.equal((await terminal.exited).code, 0);
+  assert.match(terminal.screen, /[▀▄█]{5}/);
+  const elsewhere = join(cwd, 'other.yaml');
+  writeFileSync(elsewhere, `gateway: { data: ${join(cwd, 'nothing')} }\n`);
+  const nothing = await petiole(t, cwd, 'status', '--secret', '--config', elsewhere);
+  assert.equal(nothing.code, 1);
+  assert.match(nothing.text, /No secrets can be read .* Run it as root/);
 });

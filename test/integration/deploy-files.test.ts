@@ -4,17 +4,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { families } from '../../src/ops/metrics.ts';
-import { lane, NOW_MS, snapshot } from '../unit/ops-snapshot.ts';
+import { lane, NOW_MS, port, sample, snapshot } from '../unit/ops-snapshot.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../deploy');
 const read = (path: string) => readFileSync(join(DEPLOY, path), 'utf8');
 
 /** Every series that the box can show, with its labels. */
 const known = new Map(
-  families(snapshot({ lanes: [lane({ oldestMs: NOW_MS })], mqtt: { listeners: [] } })).map(({ name, samples }) => [
-    name,
-    new Set(samples.flatMap(({ labels = {} }) => Object.keys(labels))),
-  ]),
+  families(snapshot({ lanes: [lane({ oldestMs: NOW_MS })], serial: [port()], mqtt: { listeners: [] } }), sample).map(
+    ({ name, samples }) => [name, new Set(samples.flatMap(({ labels = {} }) => Object.keys(labels)))],
+  ),
 );
 known.set('petiole_problem', new Set(['part', 'code', 'severity']));
 

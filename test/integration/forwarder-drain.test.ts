@@ -71,7 +71,7 @@ describe('lanes and streams', () => {
       assert(numbers.every((n, at) => n % 3 === i && (at === 0 || n > (numbers[at - 1] ?? 0))));
     }
     assert.deepEqual(
-      uplink.journal
+      uplink.journal.records
         .resume(0)
         .positions.map(({ stream, sequence }) => `${stream} ${sequence}`)
         .toSorted(),

@@ -69,7 +69,7 @@ describe('a full lane', () => {
     const folder = tempDir(scope, 'journal');
     const journal = await openJournal(scope, { folder, lanes: [{ bytesMax: 256 * KIB, full: 'drop-oldest' }] });
     const got = new Set<number>();
-    const source = new RecordSource(journal, 0, { arrived: () => {}, undecodable: () => assert.fail() });
+    const source = new RecordSource(journal.records, 0, { arrived: () => {}, undecodable: () => assert.fail() });
     source.begin(0);
     // Now at the end of the lane, now far behind; acknowledged now at once, now later.
     let unacknowledged = 0;
@@ -86,7 +86,7 @@ describe('a full lane', () => {
         unacknowledged++;
       }
       if (calls++ % 3 > 0 || unacknowledged === 0) return;
-      journal.acknowledge(0, last, unacknowledged);
+      journal.records.acknowledge(0, last, unacknowledged);
       unacknowledged = 0;
       source.retry();
     };
@@ -124,7 +124,7 @@ describe('the age limit', () => {
     const longAgo = Date.now() - 120_000;
     await produce(journal, 1, 5, () => message('t', '', 86_400_000));
     await produce(journal, 2, 5, () => message('t', '', longAgo));
-    await journal.read(2, 0);
+    await journal.records.read(2, 0);
     await produce(journal, 0, 5, () => message('t', '', longAgo));
     await produce(journal, 0, 3, () => message('t', ''), { first: 6 });
     const rows = await ledgerOf(journal, (found) => found.length > 0);
@@ -134,9 +134,9 @@ describe('the age limit', () => {
     );
     await waitFor('the figures', () => laneOf(journal, 0).expired === 5);
     assert.deepEqual([laneOf(journal, 0).depth, laneOf(journal, 1).depth, laneOf(journal, 2).depth], [3, 5, 5]);
-    journal.release(2, 0);
+    journal.records.release(2, 0);
     await ledgerOf(journal, (found) => found.some(({ lane }) => lane === 'sent'));
-    assert.deepEqual(await journal.read(2, 0), { batches: [], end: 5 }, 'a hole up to the end');
+    assert.deepEqual(await journal.records.read(2, 0), { batches: [], end: 5 }, 'a hole up to the end');
     assert.equal((await drain(journal, 0))[0]?.sequence, 6);
   });
 });

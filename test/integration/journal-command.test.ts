@@ -98,7 +98,7 @@ describe('petiole journal', { timeout: 240_000, concurrency: 2 }, () => {
       const config = ['--config', box.configFile];
       const locked = await petiole('journal', 'export', bundle, ...config);
       assert.deepEqual([locked.code, locked.stdout], [1, '']);
-      assert.match(locked.stderr, /a box is running on .*systemctl stop petiole/);
+      assert.match(locked.stderr, /a box is running on .*systemctl stop petiole/i);
       // A running box composes its status once a second at the most.
       const counted = /the box is running[\s\S]*\nt +400 /;
       await waitFor(

@@ -128,11 +128,11 @@ describe('the journal', () => {
     await waitFor('the figures', () => laneOf(journal, 0).lastSequence === 3_000);
     const { depth, evicted } = laneOf(journal, 0);
     assert.equal(depth + evicted, 3_000);
-    const { batches } = await journal.read(0, 0);
+    const { batches } = await journal.records.read(0, 0);
     const last = batches[0]?.last ?? 0;
     const count = last - (batches[0]?.first ?? 0) + 1;
     assert(last > count, 'there is a hole before it');
-    journal.acknowledge(0, last, count);
+    journal.records.acknowledge(0, last, count);
     assert.equal(laneOf(journal, 0).persistedCursor, 0);
     assert.equal(laneOf(journal, 0).depth, depth - count);
   });

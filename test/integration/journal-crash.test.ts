@@ -68,7 +68,9 @@ describe('a loss', () => {
       journal.linked = round < 2;
       if (round < 2) {
         const told = declared.length;
-        await waitFor('the rows to be told', () => journal.resume(2).lastSequence >= told + 2, { timeoutMs: 8_000 });
+        await waitFor('the rows to be told', () => journal.records.resume(2).lastSequence >= told + 2, {
+          timeoutMs: 8_000,
+        });
       }
       if (round === 1) {
         // Told and not yet acknowledged: after the restart they are still there, and not told again.
@@ -98,13 +100,13 @@ describe('a loss', () => {
     let journal = await openJournal(scope, { folder });
     await produce(journal, 0, 10, (n) => message('t', `${n}`));
     const loss = { lane: 0, reason: 'oversize' as const, count: 1, first: 5, last: 5, detail: 'too large' };
-    journal.lose(loss);
-    journal.acknowledge(0, 4, 4);
+    journal.records.lose(loss);
+    journal.records.acknowledge(0, 4, 4);
     await journal.stop();
     assert.deepEqual(storedLedger(folder), []);
     journal = await openJournal(scope, { folder });
-    journal.lose(loss);
-    journal.acknowledge(0, 7, 3);
+    journal.records.lose(loss);
+    journal.records.acknowledge(0, 7, 3);
     await waitFor('the cursor on disk', () => journal.status().lanes[0]?.persistedCursor === 7);
     await journal.stop();
     assert.deepEqual(

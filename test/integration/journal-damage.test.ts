@@ -112,7 +112,7 @@ describe('a stored batch that is damaged', () => {
     db.prepare('UPDATE batch SET crc = crc + 1 WHERE id = (SELECT max(id) FROM batch)').run();
     db.close();
     const journal = await openJournal(scope, { folder });
-    const source = new RecordSource(journal, 0, { arrived: () => {}, undecodable: () => assert.fail() });
+    const source = new RecordSource(journal.records, 0, { arrived: () => {}, undecodable: () => assert.fail() });
     source.begin(0);
     let last = 0;
     let unsaved = 0;
@@ -122,7 +122,7 @@ describe('a stored batch that is damaged', () => {
         unsaved++;
         source.take();
       }
-      if (unsaved > 0) journal.acknowledge(0, last, unsaved);
+      if (unsaved > 0) journal.records.acknowledge(0, last, unsaved);
       unsaved = 0;
       source.retry();
       return source.exhausted;

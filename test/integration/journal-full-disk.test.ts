@@ -42,18 +42,18 @@ describe('a disk that others fill', () => {
     assert.equal(code, 'disk_full');
     assert.equal(journal.status().failure?.code, 'disk_full');
     // The hub goes on to acknowledge; where that can't be written, it must not be tried in a loop.
-    const { batches } = await journal.read(0, 0);
+    const { batches } = await journal.records.read(0, 0);
     const last = batches.at(-1)?.last ?? 0;
-    journal.acknowledge(0, last, last);
+    journal.records.acknowledge(0, last, last);
     // Small as it is, it may find room in the log; if not, it is as if it had not been said.
-    const placed = await journal.place(0, { stream: 'S', created: 'monday', sequence: 1 }).then(
+    const placed = await journal.records.place(0, { stream: 'S', created: 'monday', sequence: 1 }).then(
       () => 1,
       (error: GatewayError) => {
         assert.equal(error.code, 'disk_full');
         return 0;
       },
     );
-    assert.equal(journal.resume(0).positions.length, placed);
+    assert.equal(journal.records.resume(0).positions.length, placed);
     const { commits } = journal.status();
     await sleep(500);
     assert(journal.status().commits - commits <= 2, 'one for each turn, no storm');

@@ -42,9 +42,9 @@ before(async () => {
     const row = { ...message(`state.${i}`, `value ${i}`), headers: NO_HEADERS };
     assert.equal(second.retained?.keep(row, 1, 0), null);
   }
-  await second.place(0, STREAM);
-  second.acknowledge(0, ACKED, ACKED);
-  await second.place(0, { ...STREAM, created: 'tuesday' });
+  await second.records.place(0, STREAM);
+  second.records.acknowledge(0, ACKED, ACKED);
+  await second.records.place(0, { ...STREAM, created: 'tuesday' });
   await waitFor('the cursor', () => laneOf(second, 0).persistedCursor === ACKED);
   await produce(second, 1, 3, (n) => message('b.y', text(n)), { first: COUNT + 1, ahead: 1 });
   base = tempDir(life, 'base');
@@ -166,7 +166,7 @@ const numberOf = ({ payload }: Record) => Number.parseInt(payload.toString(), 10
 async function readAll(journal: Journal, lane: number): Promise<Record[]> {
   const records: Record[] = [];
   for (let from = 0; ; ) {
-    const { batches, end } = await journal.read(lane, from);
+    const { batches, end } = await journal.records.read(lane, from);
     for (const batch of batches) for (let record = batch.next(); record; record = batch.next()) records.push(record);
     if (batches.length === 0) return records;
     from = end;
@@ -199,18 +199,18 @@ describe('a store that', () => {
         });
         assert.equal(odd, undefined);
         found += records.length;
-        const { lastSequence, cursor } = journal.resume(lane);
-        assert.equal(cursor, lane === 0 && journal.resume(0).positions.length > 0 ? ACKED : 0);
+        const { lastSequence, cursor } = journal.records.resume(lane);
+        assert.equal(cursor, lane === 0 && journal.records.resume(0).positions.length > 0 ? ACKED : 0);
         const { accepted } = await produce(journal, lane, 1, () => message('a.x', text(lastSequence + 1)));
         assert.equal(accepted.length, 1, 'it takes messages');
-        assert.equal(journal.resume(lane).lastSequence, lastSequence + 1);
+        assert.equal(journal.records.resume(lane).lastSequence, lastSequence + 1);
       }
       // Whole batches are kept, so some records that the hub has are among them.
       assert(found >= (least < 0 ? 2_003 : least) - ACKED, `${found} found`);
       if (isWhole || least === 2_003) {
         assert.equal(journal.retained?.status().count, 20);
         assert.deepEqual(
-          journal.resume(0).positions.map(({ stream, created }) => [stream, created]),
+          journal.records.resume(0).positions.map(({ stream, created }) => [stream, created]),
           [['A', 'tuesday']],
         );
       }
@@ -231,9 +231,9 @@ describe('a store that', () => {
         for (let n = first ?? 1; n <= (last ?? 0); n++) named.add(`${lane}.${n}`);
       }
       for (const [lane, name] of ['a', 'b'].entries()) {
-        const { cursor } = again.resume(lane);
+        const { cursor } = again.records.resume(lane);
         const there = new Set((await drain(again, lane)).map(({ sequence }) => sequence));
-        for (let n = cursor + 1; n <= again.resume(lane).lastSequence; n++) {
+        for (let n = cursor + 1; n <= again.records.resume(lane).lastSequence; n++) {
           assert(
             there.has(n) !== named.has(`${name}.${n}`),
             `${name}.${n}: ${there.has(n)}, ${named.has(`${name}.${n}`)}`,

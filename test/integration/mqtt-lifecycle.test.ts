@@ -148,5 +148,6 @@ test('status is plain, and safe to show', async (t) => {
     'protocol',
     'remote',
     'subscriptions',
+    'user',
   ]);
 });

@@ -3,9 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { connectAsync } from 'mqtt';
-import type { ConfigState } from '../../src/ops/api.ts';
+import type { ApiError, ConfigState, ConfigTrial } from '../../src/ops/api.ts';
 import { secretsIn } from '../../src/ops/sign-in-secrets.ts';
 import { type Box, startBox } from '../support/box.ts';
+import { connectHub } from '../support/hub-stream.ts';
+import { startNatsServer } from '../support/nats-server.ts';
+import { fits } from '../support/openapi.ts';
 import { freePort } from '../support/ports.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -124,4 +127,32 @@ test('by NATS: who may publish there may do it, and nobody where there are no us
     changes: unknown;
   }>();
   assert.deepEqual(check.changes, [{ path: 'gateway.name', before: 'box', after: 'other' }]);
+});
+
+test('from the cloud, over the link of the box: a change is applied, confirmed by itself, and seen in the file', async (t) => {
+  const hub = await startNatsServer(t, { leafnodes: true });
+  const box = await startBox(t, { name: 'plant1', config: { upstream: { urls: [hub.leafUrl] } } });
+  await box.logged('the link', ({ msg }) => msg === 'linked to the hub');
+  const cloud = await connectHub(t, hub.clientUrl);
+  const ask = async <T>(action: string, body: object = {}): Promise<T> =>
+    waitFor(
+      'an answer',
+      async () => {
+        const answer = await cloud.request(`petiole.plant1.config.${action}`, JSON.stringify(body), { timeout: 5000 });
+        return answer.json<T>();
+      },
+      PATIENT,
+    );
+  const { text, revision } = await ask<ConfigState>('get');
+  const order = { text: text.replace('name: plant1', 'name: plant1\n  # by the fleet tool'), revision, confirmS: 60 };
+  const trial = await ask<ConfigTrial>('apply', order);
+  fits('ConfigTrial', trial, 'the answer');
+  assert.deepEqual([trial.state, trial.by], ['applying', 'hub hub']);
+  // The link falls and comes back meanwhile: that is what the trial waits for.
+  const last = await waitFor('the end', async () => (await ask<ConfigState>('get')).last, PATIENT);
+  assert.deepEqual([last.id, last.state], [trial.id, 'kept']);
+  assert.match(readFileSync(box.configFile, 'utf8'), /# by the fleet tool/);
+  const stale = await ask<ApiError>('apply', order);
+  assert.equal(stale.error.code, 'config_changed');
+  fits('ApiError', stale, 'the refusal');
 });

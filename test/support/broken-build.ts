@@ -24,9 +24,9 @@ export interface Break {
 const BREAKS = {
   /** Receipts go out before the commit. */
   'early-ack': {
-    file: 'store/group-commit.js',
-    line: 'this.#gathering.add(lane, message, receipt, token, reached);',
-    instead: 'receipt?.accepted(token, reached); this.#gathering.add(lane, message, null, token, reached);',
+    file: 'store/journal.js',
+    line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
+    instead: 'receipt?.accepted(token, reached); this.#commits.gathering.add(part, message, null, token, reached);',
   },
   /** The saver gives receipts for what it has only handed to the link. */
   unheld: {

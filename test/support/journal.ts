@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { silentLog } from '../../src/core/log.ts';
 import { type Message, NO_HEADERS } from '../../src/core/message.ts';
-import { Journal, type JournalLane, type JournalOptions } from '../../src/store/journal.ts';
+import { Journal } from '../../src/store/journal.ts';
+import type { JournalLane, JournalOptions } from '../../src/store/journal-types.ts';
 import type { LedgerRow } from '../../src/store/protocol.ts';
 import type { Record } from '../../src/store/record.ts';
 import { atEnd, type Scope } from './scope.ts';
@@ -103,9 +104,9 @@ export function produce(
 /** Reads a lane to its end as a forwarder would, acknowledging batch by batch. */
 export async function drain(journal: Journal, lane: number): Promise<Record[]> {
   const records: Record[] = [];
-  const { cursor, lastSequence } = journal.resume(lane);
+  const { cursor, lastSequence } = journal.records.resume(lane);
   for (let after = cursor; after < lastSequence; ) {
-    const { batches, end } = await journal.read(lane, after);
+    const { batches, end } = await journal.records.read(lane, after);
     const before = records.length;
     for (const batch of batches) {
       for (let record = batch.next(); record; record = batch.next()) {
@@ -119,7 +120,7 @@ export async function drain(journal: Journal, lane: number): Promise<Record[]> {
     }
     after = end;
     const count = records.length - before;
-    if (count > 0) journal.acknowledge(lane, after, count);
+    if (count > 0) journal.records.acknowledge(lane, after, count);
   }
   return records;
 }

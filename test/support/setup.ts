@@ -33,6 +33,8 @@ const programs = {
   'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
   'qemu-system-arm': 'qemu-system-arm',
   'docker-compose': 'docker-compose',
+  avrdude: 'avrdude',
+  stm32flash: 'stm32flash',
 } as const;
 
 /** Beside them, for `npm run test:appliance` and `npm run test:image`. */

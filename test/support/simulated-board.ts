@@ -62,6 +62,11 @@ export class SimulatedBoard {
     return Math.max(0, ...this.told('produced').map(Number));
   }
 
+  /** Calls back for every line of the present process from now on. */
+  watch(watcher: (line: string) => void): void {
+    this.#child?.watch(watcher);
+  }
+
   /** A line for its stdin. */
   say(line: string): void {
     this.#child?.process.stdin?.write(`${line}\n`);

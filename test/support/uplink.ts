@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { LeafLink } from '../../src/nats/leaf-link.ts';
-import { Journal, type JournalLane } from '../../src/store/journal.ts';
+import { Journal } from '../../src/store/journal.ts';
+import type { JournalLane } from '../../src/store/journal-types.ts';
 import { Forwarder, type ForwarderOptions, type LaneUpStatus } from '../../src/upstream/forwarder.ts';
 import { Child } from './child.ts';
 import { journalOptions, message, produce } from './journal.ts';
@@ -124,7 +125,7 @@ export class Uplink {
         limit: limit ?? { messagesPerSecond: 0, bytesPerSecond: 0 },
         drain: { share: 0.1, windows: [], overridePriority: 1, historicalAfterMs: 10_000, ...this.#options.drain },
       },
-      { hub: this.link, records: this.journal, served: () => [] },
+      { hub: this.link, records: this.journal.records, served: () => [] },
       this.#log,
     );
     await this.#forwarder.start();
@@ -149,15 +150,15 @@ export class Uplink {
   }
 
   cursor(lane = 0): number {
-    return this.journal.resume(lane).cursor;
+    return this.journal.records.resume(lane).cursor;
   }
 
   /** Waits until everything that the lane has now is acknowledged. */
   async drained(lane = 0, options: WaitOptions = {}): Promise<void> {
-    const reached = () => this.cursor(lane) === this.journal.resume(lane).lastSequence;
+    const reached = () => this.cursor(lane) === this.journal.records.resume(lane).lastSequence;
     await waitFor('the lane to drain', reached, { timeoutMs: 30_000, ...options }).catch((error: unknown) => {
       const { reason, state } = this.status(lane);
-      const { lastSequence } = this.journal.resume(lane);
+      const { lastSequence } = this.journal.records.resume(lane);
       throw new Error(`${state} at ${this.cursor(lane)} of ${lastSequence}: ${reason?.message}`, { cause: error });
     });
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deviceRows } from '../../src/ops/device-rows.ts';
 import type { BoardFacts, SerialPortFacts } from '../../src/ops/snapshot.ts';
-import { client, HOUR_MS, NOW_MS, snapshot } from './ops-snapshot.ts';
+import { client, HOUR_MS, NOW_MS, port, snapshot } from './ops-snapshot.ts';
 
 const board: BoardFacts = {
   isThere: true,
@@ -29,41 +29,6 @@ const board: BoardFacts = {
   counters: {},
 };
 
-function port(changes: Partial<SerialPortFacts> = {}): SerialPortFacts {
-  return {
-    name: 'line3',
-    kind: 'bridge',
-    state: 'open',
-    node: '/dev/ttyUSB0',
-    opens: 1,
-    retryInMs: null,
-    lastError: null,
-    refusedSettings: '',
-    lastSeenMs: NOW_MS - 1000,
-    bytesIn: 100,
-    messagesIn: 4,
-    frames: 9,
-    filtered: 0,
-    discardedBytes: 0,
-    undecodable: 0,
-    discarded: {},
-    faults: {},
-    throttled: 0,
-    isFlooding: false,
-    refused: 0,
-    commands: 0,
-    commandsFailed: 0,
-    polls: 0,
-    pollsUnanswered: 0,
-    queued: 0,
-    captures: 0,
-    swap: '',
-    units: [],
-    board,
-    ...changes,
-  };
-}
-
 const shown = (serial: SerialPortFacts[]) =>
   deviceRows(snapshot({ serial, mqtt: { clients: [] } }), true).map(({ id, parent, state, protocol, lastValue }) => [
     id,
@@ -74,7 +39,7 @@ const shown = (serial: SerialPortFacts[]) =>
   ]);
 
 test('a board stands below its port, and its entities below it with their values', () => {
-  assert.deepEqual(shown([port()]), [
+  assert.deepEqual(shown([port({ board })]), [
     ['serial:line3', '', 'connected', 'serial', ''],
     ['board:line3/acme-th1', 'serial:line3', 'connected', 'th1 thermo 1.4.0', ''],
     ['entity:line3/acme-th1/temperature', 'board:line3/acme-th1', 'connected', 'float32, °C', '21.5'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { metrics } from '../../src/ops/metrics.ts';
-import { lane, NOW_MS, noLink, snapshot } from './ops-snapshot.ts';
+import { lane, NOW_MS, noLink, port, sample, snapshot } from './ops-snapshot.ts';
 
 /** Series by name and labels, from the text format of Prometheus; fails on a line that is none. */
 function parse(text: string): { types: Map<string, string>; series: Map<string, number> } {
@@ -35,6 +35,22 @@ test('the figures of the snapshot, in base units', async () => {
   };
   for (const [name, value] of Object.entries(want)) assert.equal(series.get(name), value, name);
   for (const [name, type] of types) assert.equal(type, name.endsWith('_total') ? 'counter' : 'gauge', name);
+});
+
+test('ports and the machine, where there are any', async () => {
+  const { types, series } = parse(await metrics(snapshot({ serial: [port({ state: 'absent' })] }), sample));
+  const want = {
+    petiole_clock_trusted: 1,
+    'petiole_serial_port_open{port="line3"}': 0,
+    petiole_machine_temperature_celsius: 48.3,
+    'petiole_machine_throttled{what="underVoltage"}': 0,
+    'petiole_machine_emmc_life_used_ratio{device="mmcblk0"}': 0.3,
+    petiole_restarts_total: 2,
+  };
+  for (const [name, value] of Object.entries(want)) assert.equal(series.get(name), value, name);
+  for (const [name, type] of types) assert.equal(type, name.endsWith('_total') ? 'counter' : 'gauge', name);
+  const bare = parse(await metrics(snapshot(), { ...sample, temperatureC: null, throttling: null, emmc: [] }));
+  assert.ok(![...bare.series.keys()].some((name) => /temperature|throttled|emmc|serial/.test(name)));
 });
 
 test('what there is none of has no series, and a problem has one', async () => {

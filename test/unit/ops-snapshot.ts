@@ -1,5 +1,6 @@
+import type { HealthSample } from '../../src/ops/api.ts';
 import { problems } from '../../src/ops/health.ts';
-import type { ClientFacts, Facts, LaneFacts, LedgerFacts, Snapshot } from '../../src/ops/snapshot.ts';
+import type { ClientFacts, Facts, LaneFacts, LedgerFacts, SerialPortFacts, Snapshot } from '../../src/ops/snapshot.ts';
 
 /** 2026-01-15 12:00 UTC: every time in these tests is counted from it. */
 export const NOW_MS = Date.UTC(2026, 0, 15, 12);
@@ -61,6 +62,72 @@ export function loss(changes: Partial<LedgerFacts> = {}): LedgerFacts {
     lastSequence: 111,
     atMs: NOW_MS - 5 * MINUTE_MS,
     synced: false,
+    ...changes,
+  };
+}
+
+/** A Raspberry Pi at its best. */
+export const sample: HealthSample = {
+  atMs: NOW_MS,
+  cpuShare: 0.05,
+  processCpuShare: 0.01,
+  load1: 0.2,
+  cores: 4,
+  memoryBytes: 1024 ** 3,
+  memoryAvailableBytes: 700 * 1024 ** 2,
+  rssBytes: 81 * 1024 ** 2,
+  swapUsedBytes: 0,
+  diskBytes: 16 * 1024 ** 3,
+  diskFreeBytes: 11 * 1024 ** 3,
+  writtenBytes: 1e9,
+  temperatureC: 48.3,
+  throttling: {
+    underVoltage: { now: false, since: true },
+    frequencyCapped: { now: false, since: false },
+    throttled: { now: false, since: false },
+    softTemperatureLimit: { now: false, since: false },
+  },
+  interfaces: [],
+  emmc: [{ name: 'mmcblk0', lifeTimeA: 3, lifeTimeB: 1, preEol: 1 }],
+  restarts: 2,
+  resetReason: 'the program was restarted',
+  machineUptimeS: 86_400,
+  machine: 'Raspberry Pi 4 Model B Rev 1.4',
+  kernel: '6.6.31',
+};
+
+/** A serial port at its best. */
+export function port(changes: Partial<SerialPortFacts> = {}): SerialPortFacts {
+  return {
+    name: 'line3',
+    kind: 'frames',
+    state: 'open',
+    node: '/dev/ttyUSB0',
+    opens: 1,
+    retryInMs: null,
+    lastError: null,
+    refusedSettings: '',
+    lastSeenMs: NOW_MS - 1000,
+    bytesIn: 100,
+    messagesIn: 4,
+    frames: 9,
+    filtered: 0,
+    discardedBytes: 0,
+    undecodable: 0,
+    discarded: {},
+    faults: {},
+    throttled: 0,
+    isFlooding: false,
+    refused: 0,
+    commands: 0,
+    commandsFailed: 0,
+    polls: 0,
+    pollsUnanswered: 0,
+    queued: 0,
+    captures: 0,
+    swap: '',
+    units: [],
+    board: null,
     ...changes,
   };
 }

@@ -109,6 +109,27 @@ test('the README names every command, no other one, and only scripts and files t
   }
 });
 
+test('each way of installing has at most five steps, and says what tries it', () => {
+  const section = /^## Installing[\s\S]*?(?=^## )/m.exec(readme)?.[0] ?? '';
+  const ways = section.split(/^### /m).slice(1);
+  const rows = [...section.matchAll(/^\| \[([\w -]+)\]\(#[\w-]+\) \|.*\| ([^|]+) \|$/gm)];
+  const listed = rows.map(([, name = '']) => name.toLowerCase());
+  for (const way of ways) {
+    const [title = ''] = way.split('\n');
+    if (title === 'Credentials for a fleet') continue;
+    assert(listed.includes(title.toLowerCase()), `${title} is not in the table`);
+    const steps = [...way.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number));
+    assert.deepEqual(
+      steps,
+      Array.from({ length: steps.length }, (_, n) => n + 1),
+      title,
+    );
+    assert(steps.length >= 1 && steps.length <= 5, `${title}: ${steps.length} steps`);
+  }
+  assert.equal(rows.length, ways.length - 1);
+  for (const [, name, tested = ''] of rows) assert.match(tested, /npm (test|run test:)|the same as the package/, name);
+});
+
 /** The settings of the schema by path, items of a list as `lanes[]`. */
 function settings(outline: Outline, path: string, into: Map<string, unknown>): Map<string, unknown> {
   const { entries, item } = unwrap(outline);

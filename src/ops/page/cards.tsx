@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { Flag, HealthSample, StatusFrame } from '../api.ts';
 import type { ClockFacts, Snapshot } from '../snapshot.ts';
 import { ago, bytes, count, counted, milliseconds, percent, printable, sentences, span } from '../words.ts';
+import { HardwareDetails } from './hardware.tsx';
 import { Facts, Meter, Panel, State, type Tone } from './parts.tsx';
 
 /** Above these a Pi is near the end of something: worth a colour, not an alarm. */
@@ -71,6 +72,7 @@ export function BoxCard({ snapshot, sample }: { snapshot: Snapshot; sample: Heal
           sample !== null && { label: 'Machine', value: printable(sample.machine) },
         ]}
       />
+      <HardwareDetails />
     </Panel>
   );
 }

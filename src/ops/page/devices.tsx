@@ -126,7 +126,16 @@ function columnsAt(nowMs: number): readonly Column<Device>[] {
       label: 'Name',
       width: 'minmax(8rem, 2.2fr)',
       sorts: true,
-      cell: ({ name, id }) => <bdi>{printable(name || id)}</bdi>,
+      cell: ({ name, id, state }) => (
+        <>
+          <bdi>{printable(name || id)}</bdi>
+          {stateWords[state].tone === 'degraded' && (
+            <span class="narrow badge" data-tone="degraded">
+              {stateWords[state].text}
+            </span>
+          )}
+        </>
+      ),
     },
     {
       key: 'kind',

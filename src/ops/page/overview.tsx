@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import type { StatusFrame } from '../api.ts';
 import type { Problem } from '../snapshot.ts';
-import { ago, printable, sentences } from '../words.ts';
+import { ago, clause, printable, sentences } from '../words.ts';
 import { session } from './box.ts';
 import { BoxCard, ClockCard, InputCard, StorageCard } from './cards.tsx';
 import { frame, health } from './feed.ts';
@@ -39,12 +39,12 @@ export function Overview(): JSX.Element {
       )}
       <div class="cards">
         <LinkCard snapshot={snapshot} />
-        <InputCard status={status} />
-        <BoxCard snapshot={snapshot} sample={sample} />
         <div class="stack">
-          <StorageCard snapshot={snapshot} sample={sample} />
+          <InputCard status={status} />
           <ClockCard snapshot={snapshot} />
         </div>
+        <BoxCard snapshot={snapshot} sample={sample} />
+        <StorageCard snapshot={snapshot} sample={sample} />
       </div>
       <Panel title="Lanes">
         <Lanes lanes={snapshot.lanes} nowMs={snapshot.gateway.nowMs} />
@@ -58,12 +58,20 @@ export function Overview(): JSX.Element {
   );
 }
 
-/** The state of the box in one sentence, then each thing that is wrong, with its cure. */
+/** The state of the box in plain words, what matters most on top; then what else is wrong, each with its cure. */
 function Verdict({ status }: { status: StatusFrame }): JSX.Element {
-  const { problems, gateway } = status.snapshot;
+  const { gateway } = status.snapshot;
+  const sentence = printable(status.sentence, MESSAGE_CHARACTERS_MAX);
+  const end = sentence.indexOf('. ') + 1;
+  const [first, rest] = end === 0 ? [sentence, ''] : [sentence.slice(0, end), sentence.slice(end)];
+  const told = status.sentence.toLowerCase();
+  const problems = status.snapshot.problems.filter(({ message }) => !told.includes(clause(message).toLowerCase()));
   return (
     <section class="verdict" data-tone={status.tone} aria-label="State of the box">
-      <p class="sentence">{printable(status.sentence, MESSAGE_CHARACTERS_MAX)}</p>
+      <p class="sentence">
+        <strong>{first}</strong>
+        {rest !== '' && <span>{rest}</span>}
+      </p>
       {problems.length > 0 && (
         <ul class="problems" aria-label="What needs a look">
           {problems.map((problem) => (

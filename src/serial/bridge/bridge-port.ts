@@ -1,47 +1,26 @@
-import { describeError, GatewayError } from '../../core/errors.ts';
-import { NO_HEADERS, type Party } from '../../core/message.ts';
+import type { Party } from '../../core/message.ts';
 import { once } from '../../core/service.ts';
-import { errorHeaders } from '../error-headers.ts';
 import { Recorder } from '../recorder.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { type Sniffer, Supervisor } from '../supervisor.ts';
-import type { Board } from './board.ts';
-import { BoardUpdater } from './board-updater.ts';
-import { Calls, type Outcome } from './calls.ts';
-import { readDescription, writeDescribed } from './codec/entities.ts';
+import { Supervisor } from '../supervisor.ts';
+import { answerTo, Calls } from './calls.ts';
 import type { Frame } from './codec/frame.ts';
-import {
-  logLevels,
-  readAck,
-  readLog,
-  readNak,
-  readPing,
-  readRequest,
-  readSkip,
-  writeNak,
-  writeTime,
-} from './codec/messages.ts';
+import { writeNak, writeTime } from './codec/messages.ts';
 import { Malformed } from './codec/payload.ts';
-import { code, codeName, feature, flag, KNOWN_FLAGS, PRIVATE_TYPE, type } from './codec/words.ts';
+import { code, feature, flag, KNOWN_FLAGS, type } from './codec/words.ts';
 import { Commands } from './commands.ts';
-import { Conversations, KEEP_ALIVE_S, type Opened } from './conversation.ts';
+import { Conversations, type Opened } from './conversation.ts';
 import { FrameLink } from './frame-link.ts';
-import { type Handling, type NumberedFrame, NumberedIn } from './numbered-in.ts';
+import { Incoming } from './incoming.ts';
+import { NumberedIn } from './numbered-in.ts';
 import { NumberedOut } from './numbered-out.ts';
-import {
-  type BoardCounters,
-  type BoardStatus,
-  type BridgeContext,
-  type BridgePortOptions,
-  boardCounters,
-} from './options.ts';
+import { type BoardCounters, type BridgeContext, type BridgePortOptions, boardCounters } from './options.ts';
 import { OwnRequests } from './own-requests.ts';
+import { Presence } from './presence.ts';
 import { Publications } from './publications.ts';
 import { SubjectRules } from './subject-rules.ts';
 import { BoardSubscriptions } from './subscriptions.ts';
 
-/** A board that was silent for this long is away. */
-const AWAY_MS = KEEP_ALIVE_S * 3_500;
 const LOOK_MS = 1_000;
 
 const NO_CHANNEL = 0;
@@ -53,7 +32,7 @@ export class BridgePort {
   readonly recorder: Recorder;
   readonly #context: SerialContext;
   readonly #bridge: BridgeContext;
-  readonly #supervisor: Supervisor;
+  readonly supervisor: Supervisor;
   readonly #link: FrameLink;
   readonly #conversations: Conversations;
   readonly #out: NumberedOut;
@@ -64,21 +43,11 @@ export class BridgePort {
   readonly #publications: Publications;
   readonly #rules: SubjectRules;
   readonly #counters: BoardCounters;
-  #board: Board | null = null;
+  readonly #presence: Presence;
+  readonly #incoming: Incoming;
   #in: NumberedIn | null = null;
-  #updater: BoardUpdater | null = null;
   /** The board has spoken on its channel, so that it knows it. */
   #isOpen = false;
-  #isThere = false;
-  #window = 0;
-  #resets = 0;
-  #lost = 0;
-  #uptime = { ms: 0, atMs: 0 };
-  /** Of frames without a number; null before the first. */
-  #nextSequence: number | null = null;
-  #receivedAtMs = 0;
-  #heardAtMs = 0;
-  #sleepsUntilMs: number | null = null;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: BridgePortOptions, context: SerialContext, bridge: BridgeContext) {
@@ -90,14 +59,15 @@ export class BridgePort {
     this.#context = context;
     this.#bridge = bridge;
     this.#counters = Object.fromEntries(boardCounters.map((counter) => [counter, 0])) as BoardCounters;
-    this.#supervisor = new Supervisor(
+    this.supervisor = new Supervisor(
       { name, identity, settings: line, silenceMs, isGathered: false, root, held, log },
       { data: (chunk) => this.#data(chunk), opened: () => this.#opened(), lost: () => this.#lostLine() },
     );
+    this.#presence = new Presence(name, log);
     this.#link = new FrameLink(
-      (bytes) => void this.#supervisor.write(bytes).catch(() => undefined),
+      (bytes) => void this.supervisor.write(bytes).catch(() => undefined),
       (frame) => this.#frame(frame),
-      (cause, count) => this.recorder.mark(this.#receivedAtMs, cause, `${count} bytes`),
+      (cause, count) => this.recorder.mark(this.#presence.receivedAtMs, cause, `${count} bytes`),
     );
     const { store, activeSources } = bridge;
     this.#conversations = new Conversations({ port: name, prefix, link: this.#link, store, activeSources, log });
@@ -108,20 +78,27 @@ export class BridgePort {
     const add = (frame: Parameters<NumberedOut['add']>[0]): boolean => this.#out.add(frame);
     const room = (): number => this.#link.room;
     const send = (of: number, payload: Uint8Array): void => this.#link.send(of, payload);
-    const answer = (reply: string, outcome: Outcome): void => this.#answer(reply, outcome);
+    const answer = answerTo(router, this.party);
     this.#rules = new SubjectRules(prefix, publish, subscribe);
     const shared = { router, party: this.party, rules: this.#rules, counters: this.#counters };
     this.#calls = new Calls(name, add);
     this.#ownRequests = new OwnRequests(router, this.party, bridge.gateway, room, add);
-    const servesRequests = (): boolean => this.#board?.has(feature.commands) === true;
+    const servesRequests = (): boolean => this.#presence.board?.has(feature.commands) === true;
     this.#subscriptions = new BoardSubscriptions({
       ...shared,
       ...{ calls: this.#calls, timeoutMs, servesRequests, room, send, add, answer },
     });
     this.#publications = new Publications({ ...shared, store, baud: identity.tcp === null ? line.baud : 0 });
+    this.#incoming = new Incoming({
+      ...{ port: name, presence: this.#presence, link: this.#link, out: this.#out, store, log },
+      firmware: bridge.firmware,
+      ...{ conversations: this.#conversations, publications: this.#publications, subscriptions: this.#subscriptions },
+      ...{ calls: this.#calls, ownRequests: this.#ownRequests, rules: this.#rules, counters: this.#counters },
+      tellTime: () => this.#tellTime(),
+    });
     this.#commands = new Commands({
       ...{ router, party: this.party, prefix, timeoutMs, calls: this.#calls, answer },
-      board: () => this.#boardOrWhy(),
+      board: () => this.#presence.boardOrWhy(),
       failed: ({ code: why, message }) => log.warn({ port: name, code: why }, `a command failed: ${message}`),
     });
   }
@@ -129,25 +106,20 @@ export class BridgePort {
   async start(): Promise<void> {
     this.#conversations.start();
     this.#commands.start();
-    this.#supervisor.start();
+    this.supervisor.start();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   readonly stop = once(async () => {
     clearInterval(this.#timer);
     this.#commands.stop();
-    await this.#supervisor.stop();
+    await this.supervisor.stop();
     this.#end();
     this.#ownRequests.stop();
   });
 
-  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
-  sniff(sniffer: Sniffer): () => void {
-    return this.#supervisor.sniff(sniffer);
-  }
-
   status(): SerialPortStatus {
-    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
+    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.supervisor;
     const { values, published, refused, malformed, unknownTypes, unknownFlags } = this.#counters;
     const { discarded, counters } = this.#link;
     return {
@@ -161,7 +133,7 @@ export class BridgePort {
         lastError,
         refusedSettings,
       },
-      lastSeenMs: this.#heardAtMs || null,
+      lastSeenMs: this.#presence.heardAtMs || null,
       bytesIn: counters.bytes,
       messagesIn: values + published,
       frames: counters.frames,
@@ -175,33 +147,18 @@ export class BridgePort {
       captures: this.recorder.captures.length,
       swap: '',
       units: [],
-      board: this.#boardStatus(),
-    };
-  }
-
-  #boardStatus(): BoardStatus | null {
-    const board = this.#board;
-    if (board === null) return null;
-    const { identity, hardware, firmware, version, bootCount } = board.hello;
-    const isOnTrial = board.has(feature.trial) && this.#updater?.isConfirmed !== true;
-    return {
-      isThere: this.#isThere,
-      sleepsUntilMs: this.#sleepsUntilMs,
-      ...{ identity, hardware, firmware, version, hash: board.hash, isOnTrial },
-      check: this.#link.check ?? 'crc32c',
-      frameBytesMax: this.#link.frameBytesMax,
-      window: this.#window,
-      resetReason: board.resetReason,
-      ...{ bootCount, resets: this.#resets, lost: this.#lost },
-      uptimeMs: this.#uptime.ms + Math.max(0, this.#heardAtMs - this.#uptime.atMs),
-      subscriptions: this.#subscriptions.filters,
-      entities: board.entities.map((entity) => entity.status()),
-      counters: { ...this.#counters },
+      board: this.#presence.status({
+        isConfirmed: this.#incoming.isImageConfirmed,
+        check: this.#link.check,
+        frameBytesMax: this.#link.frameBytesMax,
+        subscriptions: this.#subscriptions.filters,
+        counters: this.#counters,
+      }),
     };
   }
 
   #data(chunk: Buffer): void {
-    this.#receivedAtMs = Date.now();
+    this.#presence.receivedAtMs = Date.now();
     this.recorder.add(chunk);
     this.#link.push(chunk);
   }
@@ -213,7 +170,7 @@ export class BridgePort {
 
   #lostLine(): void {
     this.#end();
-    this.#away('its line was lost');
+    this.#presence.away('its line was lost');
   }
 
   /** The channel is no more. */
@@ -224,30 +181,11 @@ export class BridgePort {
     this.#calls.fail();
     this.#ownRequests.forget();
     this.#subscriptions.end();
-    this.#updater?.gone();
-    this.#updater = null;
-    this.#nextSequence = null;
-    this.#bridge.firmware.down(this.options.name);
+    this.#incoming.close();
   }
 
   #look(): void {
-    if (!this.#isThere) return;
-    const untilMs = Math.max(this.#heardAtMs, this.#sleepsUntilMs ?? 0) + AWAY_MS;
-    if (Date.now() <= untilMs) return;
-    this.#away(`nothing came from it for ${Math.round((Date.now() - this.#heardAtMs) / 1000)} s`);
-    this.#bridge.firmware.down(this.options.name);
-  }
-
-  #away(why: string): void {
-    if (!this.#isThere) return;
-    this.#isThere = false;
-    const { identity } = (this.#board as Board).hello;
-    this.#context.log.warn({ port: this.options.name, board: identity, why }, 'the board is away');
-  }
-
-  #boardOrWhy(): Board | GatewayError {
-    if (this.#board !== null && this.#isThere) return this.#board;
-    return new GatewayError('not_connected', `There is no board on ${this.options.name}`);
+    if (this.#presence.look()) this.#bridge.firmware.down(this.options.name);
   }
 
   #frame(frame: Frame): void {
@@ -255,8 +193,8 @@ export class BridgePort {
       this.#hello(frame);
       return;
     }
-    const isOurs = this.#board !== null && frame.channel === this.#link.channel;
-    if (!isOurs || (this.#link.channel === NO_CHANNEL && this.#board?.isOneWay !== true)) {
+    const isOurs = this.#presence.board !== null && frame.channel === this.#link.channel;
+    if (!isOurs || (this.#link.channel === NO_CHANNEL && this.#presence.board?.isOneWay !== true)) {
       this.#counters.strayChannel++;
       this.#conversations.ask();
       return;
@@ -267,7 +205,7 @@ export class BridgePort {
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       this.#counters.malformed++;
-      this.recorder.mark(this.#receivedAtMs, 'malformed', error.message);
+      this.recorder.mark(this.#presence.receivedAtMs, 'malformed', error.message);
     }
   }
 
@@ -287,21 +225,20 @@ export class BridgePort {
     const { board, source, window, isReset } = opened;
     const { identity, hardware, firmware, version, oldest, lost, uptimeMs } = board.hello;
     this.#counters.handshakes++;
-    if (isReset) this.#resets++;
-    if (!this.#isThere || isReset || this.#board?.hello.identity !== identity) {
+    if (isReset) this.#presence.resets++;
+    if (!this.#presence.isThere || isReset || this.#presence.board?.hello.identity !== identity) {
       const { resetReason: reset } = board;
       this.#context.log.info(
         { port: this.options.name, board: identity, hardware, firmware, version, reset },
         'a board is there',
       );
     }
-    this.#board = board;
-    this.#window = window;
-    this.#lost = lost;
-    this.#uptime = { ms: uptimeMs, atMs: this.#receivedAtMs };
+    this.#presence.board = board;
+    this.#presence.window = window;
+    this.#presence.tells(lost, uptimeMs);
     this.#heard();
     this.#isOpen = false;
-    this.#nextSequence = (frame.sequence + 1) & 0xffff;
+    this.#incoming.expect((frame.sequence + 1) & 0xffff);
     if (board.isOneWay) return;
     if (this.#in?.source !== source) this.#in = this.#numberedIn(source);
     this.#in.open(oldest, window);
@@ -318,7 +255,7 @@ export class BridgePort {
         if (this.#in === numbered && this.#link.channel !== NO_CHANNEL) this.#link.send(...frame);
       },
       forget: (through) => store.taken.forget(source, through),
-      handle: (number, frame) => this.#handle(numbered, number, frame),
+      handle: (number, frame) => this.#incoming.handle(numbered, number, frame),
     });
     return numbered;
   }
@@ -329,9 +266,7 @@ export class BridgePort {
 
   /** A frame of the board that is there. */
   #heard(): void {
-    this.#heardAtMs = this.#receivedAtMs;
-    this.#sleepsUntilMs = null;
-    this.#isThere = true;
+    this.#presence.heard();
     this.#out.release();
   }
 
@@ -345,182 +280,15 @@ export class BridgePort {
       return;
     }
     if (isNumbered) {
-      if (this.#board?.isOneWay === false) this.#in?.take(frame.sequence, frame);
+      if (this.#presence.board?.isOneWay === false) this.#in?.take(frame.sequence, frame);
       return;
     }
-    this.#countLost(frame.sequence);
-    this.#unnumbered(frame);
+    this.#incoming.take(frame);
   }
 
   /** Only now: before, the board would throw away what is sent on its channel. */
   #channelIsKnown(): void {
     this.#isOpen = true;
-    const board = this.#board as Board;
-    if (board.isOneWay) return;
-    const { hardware: target, version } = board.hello;
-    const image = { target, version, hash: board.hash, takesImages: board.has(feature.firmware) };
-    this.#updater = new BoardUpdater(
-      { ...image, isOnTrial: board.has(feature.trial) },
-      { room: () => this.#link.room, send: (...one) => this.#link.send(...one) },
-    );
-    this.#bridge.firmware.up(this.options.name, this.#updater);
-  }
-
-  #countLost(sequence: number): void {
-    if (this.#nextSequence !== null) {
-      const missing = (sequence - this.#nextSequence) & 0xffff;
-      // More than half the circle is a counter that began anew.
-      if (missing < 0x8000) this.#counters.lostFrames += missing;
-    }
-    this.#nextSequence = (sequence + 1) & 0xffff;
-  }
-
-  #unnumbered({ type: of, payload }: Frame): void {
-    const board = this.#board as Board;
-    switch (of) {
-      case type.describe:
-        this.#describe(board, payload);
-        return;
-      case type.data:
-        this.#publications.data(board, payload, this.#receivedAtMs, null);
-        return;
-      case type.publish:
-        this.#refuseQuietly(this.#publications.publish(payload, this.#receivedAtMs, null));
-        return;
-      case type.subscribe:
-        this.#subscriptions.take(payload);
-        return;
-      case type.ack:
-        this.#out.ack(readAck(payload));
-        return;
-      case type.nak: {
-        const { sequence, code: why, waitMs } = readNak(payload);
-        this.#out.nak(sequence, why, waitMs);
-        return;
-      }
-      case type.ping:
-        this.#ping(payload);
-        return;
-      case type.pong:
-        return;
-      case type.log:
-        this.#log(payload);
-        return;
-      case type.time:
-        this.#tellTime();
-        return;
-      case type.firmware:
-        this.#updater?.take(payload);
-        return;
-      default:
-        if (of < PRIVATE_TYPE) this.#counters.unknownTypes++;
-    }
-  }
-
-  /** A numbered frame in its turn. */
-  #handle(numbered: NumberedIn, number: number, { type: of, payload }: NumberedFrame): Handling {
-    const board = this.#board as Board;
-    const note = {
-      ...{ source: numbered.source, number, receipt: numbered },
-      await: (messages: number) => numbered.await(number, messages),
-    };
-    try {
-      switch (of) {
-        case type.data:
-          return this.#publications.data(board, payload, this.#receivedAtMs, note);
-        case type.publish:
-          return this.#publications.publish(payload, this.#receivedAtMs, note);
-        case type.request:
-          return this.#ownRequest(payload);
-        case type.reply:
-          this.#counters.replies++;
-          if (!this.#calls.reply(payload)) this.#counters.lateReplies++;
-          return 'done';
-        case type.log:
-          this.#log(payload);
-          return 'done';
-        case type.skip:
-          return this.#skip(numbered, number, readSkip(payload));
-        default:
-          if (of < PRIVATE_TYPE) this.#counters.unknownTypes++;
-          return { refused: code.unknown_type };
-      }
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      this.#counters.malformed++;
-      return { refused: code.malformed };
-    }
-  }
-
-  #ownRequest(payload: Uint8Array): Handling {
-    const request = readRequest(payload);
-    const subject = this.#rules.whole(request.subject);
-    if (request.subject === '') return { refused: code.malformed };
-    if (!this.#rules.mayPublish(subject)) return { refused: code.not_permitted };
-    this.#counters.requests++;
-    this.#ownRequests.make(request, subject);
-    return 'done';
-  }
-
-  /** The number has no content any more. What the board gave up to make room is in its count of what it lost. */
-  #skip(numbered: NumberedIn, number: number, why: number): Handling {
-    if (why === code.dropped) return 'done';
-    const { store } = this.#bridge;
-    const { name } = this.options;
-    const detail = `refused by the box: ${codeName(why)}`;
-    numbered.await(number, 1);
-    store.lost(`serial ${name}`, 1, detail, numbered.source, number).then(
-      () => numbered.accepted(number),
-      () => numbered.refused(number),
-    );
-    return 'pending';
-  }
-
-  #refuseQuietly(handling: Handling): void {
-    if (typeof handling === 'object') this.#counters.refused++;
-  }
-
-  #describe(board: Board, payload: Uint8Array): void {
-    let next: number;
-    let why: number = code.ok;
-    const wasDescribed = board.isDescribed;
-    try {
-      next = board.describe(readDescription(payload));
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      this.#counters.malformed++;
-      next = payload[1] ?? 0;
-      why = code.malformed;
-    }
-    if (!board.isOneWay) this.#link.send(type.describe, writeDescribed(next, why));
-    if (board.isDescribed && !wasDescribed) this.#conversations.described();
-  }
-
-  #ping(payload: Uint8Array): void {
-    const ping = readPing(payload);
-    this.#link.send(type.pong, payload);
-    if (ping === null) return;
-    this.#lost = ping.lost;
-    this.#uptime = { ms: ping.uptimeMs, atMs: this.#receivedAtMs };
-    this.#conversations.noteLost(ping.lost, ping.uptimeMs);
-    if (ping.silentMs === 0) return;
-    this.#sleepsUntilMs = this.#receivedAtMs + ping.silentMs;
-    this.#out.hold();
-  }
-
-  #log(payload: Uint8Array): void {
-    const { level, text } = readLog(payload);
-    const { identity } = (this.#board as Board).hello;
-    // A board is no reason to wake the operator: its errors are warnings here.
-    const shown = level === logLevels[0] ? 'warn' : level;
-    this.#context.log[shown]({ port: this.options.name, board: identity }, `the board says: ${text}`);
-  }
-
-  #answer(reply: string, outcome: Outcome): void {
-    const isError = outcome instanceof GatewayError;
-    const payload = isError ? Buffer.from(`${describeError(outcome).message}\n`) : outcome;
-    const headers = isError ? errorHeaders(outcome) : NO_HEADERS;
-    const message = { subject: reply, reply: '', headers, payload, receivedAtMs: Date.now(), origin: this.party };
-    this.#context.router.publish(message);
+    this.#incoming.open();
   }
 }

@@ -1,4 +1,7 @@
-import { GatewayError } from '../../core/errors.ts';
+import { describeError, GatewayError } from '../../core/errors.ts';
+import { NO_HEADERS, type Party } from '../../core/message.ts';
+import type { Router } from '../../core/router.ts';
+import { errorHeaders } from '../error-headers.ts';
 import { type Reply, readReply, writeRequest } from './codec/messages.ts';
 import { textOf } from './codec/payload.ts';
 import { code, codeName, type } from './codec/words.ts';
@@ -91,4 +94,14 @@ export class Calls {
     const isWrong = fault === code.bad_value || fault === code.unknown_entity || fault === code.malformed;
     return new GatewayError(isWrong ? 'config_invalid' : 'bridge_refused', `The board on ${this.#port} says ${why}`);
   }
+}
+
+/** Answers who asked: with what came back, or with why nothing did. */
+export function answerTo(router: Router, party: Party): (reply: string, outcome: Outcome) => void {
+  return (subject, outcome) => {
+    const isError = outcome instanceof GatewayError;
+    const payload = isError ? Buffer.from(`${describeError(outcome).message}\n`) : outcome;
+    const headers = isError ? errorHeaders(outcome) : NO_HEADERS;
+    router.publish({ subject, reply: '', headers, payload, receivedAtMs: Date.now(), origin: party });
+  };
 }

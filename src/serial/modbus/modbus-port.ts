@@ -8,7 +8,7 @@ import type { ModbusPortOptions } from '../options.ts';
 import { Recorder } from '../recorder.ts';
 import { Reporter } from '../reporter.ts';
 import type { SerialContext, SerialPortStatus } from '../serial-edge.ts';
-import { type Sniffer, Supervisor } from '../supervisor.ts';
+import { Supervisor } from '../supervisor.ts';
 import { ModbusClient } from './client.ts';
 import { carryOut, parseOrder } from './orders.ts';
 import { type Group, Unit } from './unit.ts';
@@ -32,7 +32,7 @@ export class ModbusPort implements Receipt {
   readonly party: Party;
   readonly recorder: Recorder;
   readonly #context: SerialContext;
-  readonly #supervisor: Supervisor;
+  readonly supervisor: Supervisor;
   readonly #wire: WirePort;
   readonly #units: readonly Unit[];
   readonly #groups: readonly Group[];
@@ -57,12 +57,12 @@ export class ModbusPort implements Receipt {
     this.recorder = new Recorder(recorderBytes);
     this.#context = context;
     const { root, held, log } = context;
-    this.#supervisor = new Supervisor(
+    this.supervisor = new Supervisor(
       // A bus is silent while it is not asked; whether a unit is dead is told by its answers.
       { name, identity, settings: line, silenceMs: 0, isGathered: false, root, held, log },
       { data: (chunk) => this.#data(chunk), opened: () => this.#wake(), lost: () => undefined },
     );
-    const send = (bytes: Buffer): void => void this.#supervisor.write(bytes).catch(() => undefined);
+    const send = (bytes: Buffer): void => void this.supervisor.write(bytes).catch(() => undefined);
     this.#wire = modbus.transport === 'tcp' ? new TcpPort(send) : new RtuPort(send);
     this.#units = modbus.units.map((unit) => new Unit(unit, modbus));
     this.#groups = this.#units.flatMap(({ groups }) => groups);
@@ -85,7 +85,7 @@ export class ModbusPort implements Receipt {
       };
       this.#context.router.subscribe(this.#subscription);
     }
-    this.#supervisor.start();
+    this.supervisor.start();
     this.#work = this.#run(this.#client);
   }
 
@@ -93,18 +93,13 @@ export class ModbusPort implements Receipt {
     if (this.#subscription !== null) this.#context.router.unsubscribe(this.#subscription);
     this.#stopping.abort();
     this.#wake();
-    await this.#supervisor.stop();
+    await this.supervisor.stop();
     await this.#work;
   });
 
-  /** Shows the bytes of both directions as they pass; the function that is returned ends it. */
-  sniff(sniffer: Sniffer): () => void {
-    return this.#supervisor.sniff(sniffer);
-  }
-
   status(): SerialPortStatus {
     const clockMs = performance.now();
-    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.#supervisor;
+    const { state, node, opens, retryInMs, lastError, refusedSettings } = this.supervisor;
     const { bytesIn, answers, undecodable, noSubject } = this.#counters;
     return {
       name: this.options.name,
@@ -168,7 +163,7 @@ export class ModbusPort implements Receipt {
       }
       const nowMs = performance.now();
       const group = this.#next();
-      const isReady = this.#supervisor.state === 'open' && this.#waiting < WAITING_MAX;
+      const isReady = this.supervisor.state === 'open' && this.#waiting < WAITING_MAX;
       if (group !== null && isReady && wakeAt(group) <= nowMs) await this.#poll(group, client);
       // A closed port is looked at again when it opens; the longest wait is only for what nobody tells.
       else await this.#sleep(group === null || !isReady ? 1_000 : Math.min(wakeAt(group) - nowMs, 60_000));
@@ -259,7 +254,7 @@ export class ModbusPort implements Receipt {
 
   async #carryOut(message: Message, client: ModbusClient): Promise<void> {
     try {
-      if (this.#supervisor.state !== 'open') throw new GatewayError('not_connected', 'The bus is not open');
+      if (this.supervisor.state !== 'open') throw new GatewayError('not_connected', 'The bus is not open');
       const order = parseOrder(message.payload);
       if (order instanceof GatewayError) throw order;
       this.#answer(message, await carryOut(order, this.#units, client));

@@ -1,5 +1,5 @@
-import { GatewayError } from '../../../core/errors.ts';
-import { type Message, NO_HEADERS, type Party } from '../../../core/message.ts';
+import type { Message } from '../../../core/message.ts';
+import { answerRequests, fieldsOf, portOf, wrongRequest } from '../../../core/requests.ts';
 import type { Subscription } from '../../../core/router.ts';
 import type { FirmwareStatus } from './options.ts';
 
@@ -37,45 +37,22 @@ export class FirmwareControl {
   readonly subscription: Subscription;
   readonly #actions: FirmwareActions;
   readonly #bytesMax: number;
-  readonly #prefix: string;
-  readonly #owner: Party = { kind: 'box', name: 'firmware' };
-  readonly #reply: (message: Message) => void;
   #upload: Upload | null = null;
 
   constructor(gateway: string, bytesMax: number, actions: FirmwareActions, reply: (message: Message) => void) {
     this.#actions = actions;
     this.#bytesMax = bytesMax;
-    this.#reply = reply;
-    this.#prefix = `$PETIOLE.${gateway}.firmware.`;
-    const deliver = (request: Message): boolean => {
-      void this.#answer(request);
-      return true;
-    };
-    this.subscription = { filter: `${this.#prefix}*`, queue: '', owner: this.#owner, deliver };
+    const act = (action: string, request: Message): Promise<object> => this.#act(action, request);
+    this.subscription = answerRequests(gateway, 'firmware', act, reply);
   }
 
-  async #answer(request: Message): Promise<void> {
-    let body: object;
-    try {
-      body = await this.#act(request);
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      body = { error: { code: error.code, message: error.message, hint: error.hint } };
-    }
-    const { reply: subject } = request;
-    if (subject === '') return;
-    const payload = Buffer.from(JSON.stringify(body));
-    this.#reply({ subject, reply: '', headers: NO_HEADERS, payload, receivedAtMs: Date.now(), origin: this.#owner });
-  }
-
-  async #act({ subject, payload, origin }: Message): Promise<object> {
+  async #act(action: string, { payload, origin }: Message): Promise<object> {
     const by = `${origin.kind} ${origin.name}`;
-    const action = subject.slice(this.#prefix.length);
     if (action === 'offer') return this.#piece(payload, by);
     if (action === 'approve') await this.#actions.approve(portOf(payload), by);
     else if (action === 'cancel') await this.#actions.cancel(portOf(payload), by);
     else if (action !== 'list')
-      throw wrong(`there is no action ${JSON.stringify(action)}`, 'list, offer, approve, cancel');
+      throw wrongRequest(`there is no action ${JSON.stringify(action)}`, 'list, offer, approve, cancel');
     return this.#actions.status();
   }
 
@@ -85,14 +62,17 @@ export class FirmwareControl {
     const bytes = payload.subarray(end + 1);
     const isSound = typeof id === 'string' && typeof port === 'string' && Number.isSafeInteger(total);
     if (end < 0 || !isSound)
-      throw wrong('the piece has no head', 'send {"id":"…","offset":0,"total":…}, a line feed, bytes');
+      throw wrongRequest('the piece has no head', 'send {"id":"…","offset":0,"total":…}, a line feed, bytes');
     if (Number(total) > this.#bytesMax) {
-      throw wrong(`a file of ${total} bytes is too large`, `raise firmware.image_max above ${this.#bytesMax} bytes`);
+      throw wrongRequest(
+        `a file of ${total} bytes is too large`,
+        `raise firmware.image_max above ${this.#bytesMax} bytes`,
+      );
     }
     if (offset === 0) this.#upload = { id, total: Number(total), parts: [], received: 0 };
     const upload = this.#upload;
     if (upload === null || upload.id !== id || upload.received !== offset) {
-      throw wrong('this piece does not follow the one before', 'begin anew at offset 0');
+      throw wrongRequest('this piece does not follow the one before', 'begin anew at offset 0');
     }
     // A copy: it must not keep the chunk that it came in.
     upload.parts.push(Buffer.from(bytes));
@@ -102,23 +82,4 @@ export class FirmwareControl {
     await this.#actions.offer(Buffer.concat(upload.parts), port, by);
     return this.#actions.status();
   }
-}
-
-function portOf(payload: Buffer): string {
-  const { port } = fieldsOf(payload);
-  if (typeof port !== 'string' || port === '') throw wrong('the request names no port', 'send {"port":"board1"}');
-  return port;
-}
-
-function fieldsOf(text: Buffer): { id?: unknown; offset?: unknown; total?: unknown; port?: unknown } {
-  try {
-    if (text.length <= HEAD_BYTES_MAX) return Object(JSON.parse(text.toString()));
-  } catch {
-    // Told by who misses a field.
-  }
-  return {};
-}
-
-function wrong(message: string, hint: string): GatewayError {
-  return new GatewayError('config_invalid', `The request can't be served: ${message}`, { hint, retriable: false });
 }

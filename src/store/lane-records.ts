@@ -1,0 +1,133 @@
+import type { Commits } from './commits.ts';
+import type { LaneStates } from './lane-states.ts';
+import type { Loss, Position, Rollback } from './protocol.ts';
+import { BatchReader, type Record } from './record.ts';
+import type { Saver } from './saver.ts';
+import type { Tail } from './tails.ts';
+import type { WriterThread } from './writer-thread.ts';
+
+/** Bytes of one read. */
+const READ_BYTES = 256 * 1024;
+
+/** What a read gives: up to `end` the lane has nothing but these batches. */
+export interface Stretch {
+  batches: BatchReader[];
+  end: number;
+}
+
+/** What the lanes have, for whoever sends it up or looks at it, and how far the hub has it. Lanes go by their index. */
+export class LaneRecords {
+  readonly #lanes: LaneStates;
+  readonly #commits: Commits;
+  readonly #writer: WriterThread;
+  readonly #saver: Saver | null;
+  readonly #epoch: () => string;
+
+  constructor(lanes: LaneStates, commits: Commits, writer: WriterThread, saver: Saver | null, epoch: () => string) {
+    this.#lanes = lanes;
+    this.#commits = commits;
+    this.#writer = writer;
+    this.#saver = saver;
+    this.#epoch = epoch;
+  }
+
+  get epoch(): string {
+    return this.#epoch();
+  }
+
+  /** Declares who reads a lane's records as they are committed. */
+  follow(lane: number, tail: Tail): void {
+    this.#lanes.tails.follow(lane, tail);
+  }
+
+  /** Batches behind `after`, oldest first; none at the end of the lane, or of what may be in doubt at once. */
+  async read(lane: number, after: number): Promise<Stretch> {
+    const { blobs, end } = await this.#writer.ask('blobs', { kind: 'read', lane, after, bytesMax: READ_BYTES });
+    if (blobs.length === 0 && this.#lanes.cursors.urge(lane)) this.#commits.schedule();
+    const batches = blobs.map(({ first, count, bytes }) => new BatchReader(bufferOf(bytes), first, count));
+    return { batches, end };
+  }
+
+  /**
+   * Records of a lane behind `after`, oldest first, for somebody who only looks: what waits, and of what the hub has what
+   * is kept. Rejects where the store is not open.
+   */
+  async *look(lane: number, after: number): AsyncGenerator<Record> {
+    let end = after;
+    for (;;) {
+      const known = end;
+      const looked = await this.#writer.ask('blobs', { kind: 'look', lane, after: known, bytesMax: READ_BYTES });
+      for (const { first, count, bytes } of looked.blobs) {
+        const batch = new BatchReader(bufferOf(bytes), first, count);
+        for (let record = batch.next(); record !== null; record = batch.next()) {
+          if (record.sequence > known) yield record;
+        }
+      }
+      end = looked.end;
+      if (looked.blobs.length === 0 || end === known) return;
+    }
+  }
+
+  /** Where a lane stands with the hub. */
+  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number; isSparse: boolean } {
+    const { cursor, positions, isSparse } = this.#lanes.cursors.of(lane);
+    return { cursor, positions, isSparse, lastSequence: this.lastSequence(lane) };
+  }
+
+  /** On disk or only in memory yet. */
+  lastSequence(lane: number): number {
+    return Math.max(this.#lanes.of(lane)?.lastSequence ?? 0, this.#saver?.given(lane) ?? 0);
+  }
+
+  /**
+   * Every record of the lane up to `cursor` is at the hub or in the ledger; `count` of them since the last call. Goes to
+   * disk with a later commit.
+   */
+  acknowledge(lane: number, cursor: number, count: number): void {
+    const spared = this.#saver?.passed(lane, cursor) ?? 0;
+    if (this.#lanes.cursors.acknowledge(lane, cursor, count - spared) || this.#saver?.isShort) this.#commits.schedule();
+  }
+
+  /**
+   * No record of the lane behind its cursor lies in the stream at or before `position.sequence`. For a stream that the
+   * lane meets for the first time it resolves once that is on disk; nothing may be sent there before.
+   */
+  place(lane: number, position: Position): Promise<void> {
+    const { cursors } = this.#lanes;
+    const before = cursors.of(lane).positions.find(({ stream }) => stream === position.stream);
+    if (!cursors.place(lane, position)) return Promise.resolve();
+    return this.#commits.whenDone().catch((error: unknown) => {
+      this.#lanes.cursors.displace(lane, position.stream, before);
+      throw error;
+    });
+  }
+
+  /**
+   * A stream of the lane has less than it had acknowledged: the lane goes back to before that, as far as it is kept. False
+   * where nothing of it is. Nothing may be under way in the lane.
+   */
+  async rewind(lane: number, rollback: Rollback): Promise<boolean> {
+    this.#lanes.cursors.hold(lane, true);
+    const { watermark } = await this.#writer.ask('rewound', { kind: 'rewind', lane, rollback });
+    this.#lanes.cursors.hold(lane, false);
+    if (!watermark) return false;
+    this.#lanes.cursors.rewind(watermark);
+    return true;
+  }
+
+  /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */
+  release(lane: number, end: number): void {
+    this.#writer.post({ kind: 'release', lane, end });
+  }
+
+  /** A record that the hub will never take: it is in the ledger once the cursor, on disk, has passed it. */
+  lose(loss: Loss): void {
+    this.#lanes.cursors.lose(loss);
+    this.#saver?.lost(loss);
+  }
+}
+
+/** A buffer comes out of a thread as a plain Uint8Array. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
