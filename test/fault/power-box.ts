@@ -60,7 +60,7 @@ export async function cutBoxes({ cycles, random, dist, saver, way }: BoxCutOptio
   const config = {
     lanes: LANES,
     ...(saver && { journal: { flush: { saver: true } } }),
-    upstream: { urls: [`nats://127.0.0.1:${link.port}`], ack_timeout: '1s' },
+    upstream: { urls: [`nats://127.0.0.1:${link.port}`], ack_timeout: '5s' },
   };
   const acked = new Set<string>();
   let spared = 0;

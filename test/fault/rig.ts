@@ -141,16 +141,17 @@ export class Rig {
     await waitFor('records to reach the hub', grows, FLOW);
   }
 
-  /** Every lane is empty and nothing is under way. */
+  /** Every lane is empty, every loss is told, and nothing is under way. */
   async untilDrained(): Promise<void> {
     const sinceMs = Date.now();
     const drained = async () => {
-      const { gateway, lanes, store } = await this.box.status();
+      const { gateway, lanes, store, ledger } = await this.box.status();
       // The box composes its status once a second at the most.
       if (gateway.nowMs < sinceMs) return false;
       const open = lanes.filter((lane: { depth: number; inFlight: number }) => lane.depth > 0 || lane.inFlight > 0);
       if (open.length > 0) throw new Error(JSON.stringify(open));
-      return store.queuedMessages === 0;
+      // A row becomes a message within some seconds.
+      return store.queuedMessages === 0 && ledger.every(({ synced }: { synced: boolean }) => synced);
     };
     await waitFor('the lanes to be empty', drained, { timeoutMs: DRAIN_TIMEOUT_MS, intervalMs: 100 });
   }
