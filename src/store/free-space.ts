@@ -53,8 +53,8 @@ export class FreeSpace {
     this.#unseenBytes = 0;
     this.#lookAfterBytes = Math.max(LOOK_BYTES_MIN, Math.min(TIGHT_BYTES, (freeBytes - reserveBytes) / 4));
     const freePages = Number(db.pragma('freelist_count', { simple: true }));
-    lanes.reserveReached = this.#space.freeBytes < this.#settings.reserveBytes;
-    lanes.spareBytes = freePages * PAGE_BYTES;
+    lanes.room.reserveReached = this.#space.freeBytes < this.#settings.reserveBytes;
+    lanes.room.spareBytes = freePages * PAGE_BYTES;
     return freePages;
   }
 }

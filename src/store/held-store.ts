@@ -239,7 +239,7 @@ export class HeldStore {
   state(): StoreState {
     return {
       ...this.#space.state,
-      reserveReached: this.#parts?.lanes.reserveReached ?? false,
+      reserveReached: this.#parts?.lanes.room.reserveReached ?? false,
       failure: this.#failure,
       ledger: this.#newestLosses(),
       undeclared: this.#parts?.ledger.undeclared ?? 0,

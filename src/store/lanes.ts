@@ -4,6 +4,8 @@ import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.t
 import { Codec } from './codec.ts';
 import type { Span } from './doubt-window.ts';
 import { Grace } from './grace.ts';
+import { blobsOf, type LaneBlobs } from './lane-blobs.ts';
+import { LaneRoom } from './lane-room.ts';
 import { type Lane, LaneTable } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
 import type {
@@ -12,23 +14,12 @@ import type {
   KeepSettings,
   LaneSettings,
   LaneState,
-  ReadBlob,
   Reservation,
   Rollback,
-  StoreFailure,
   Watermark,
 } from './protocol.ts';
 import { ReservedNumbers } from './reserved-numbers.ts';
 import { Totals } from './totals.ts';
-
-/** Of a lane that does not say. */
-const PRIORITY = 5;
-
-/** `end`: up to here the lane has nothing but these. */
-interface LaneBlobs {
-  blobs: ReadBlob[];
-  end: number;
-}
 
 /**
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
@@ -46,10 +37,7 @@ export class Lanes {
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
   #afterCommit: (() => void)[] = [];
   #afterRollback: (() => void)[] = [];
-  /** Set by the writer from its last look at the file system. */
-  reserveReached = false;
-  /** Bytes of the file that are free inside it: under the reserve, all lanes together may still fill these. */
-  spareBytes = 0;
+  readonly room: LaneRoom;
 
   constructor(db: Database.Database, ledger: Ledger, keep: KeepSettings) {
     this.#ledger = ledger;
@@ -58,6 +46,10 @@ export class Lanes {
     this.#grace = new Grace(db, keep);
     this.#totals = new Totals(db, this.#batches);
     this.#reserved = new ReservedNumbers(db, this.#batches, ledger);
+    this.room = new LaneRoom(this.#batches, this.#grace, ledger, {
+      save: (lane) => this.#save(lane),
+      lookAtOldest: (lane) => this.#lookAtOldest(lane),
+    });
   }
 
   /**
@@ -155,7 +147,7 @@ export class Lanes {
     const plain = batch.buffer.subarray(0, batch.length);
     const stored = lane.deflater?.pack(plain) ?? { codec: Codec.plain, data: plain };
     const need = stored.data.length + ROW_BYTES;
-    const full = this.#makeRoom(lane, need);
+    const full = this.room.make(lane, need, this.#lanes);
     if (full) {
       lane.refused += batch.count;
       this.#ledger.lose(lane.settings.name, 'refused', batch.count, null, null, full.message);
@@ -176,7 +168,7 @@ export class Lanes {
       lane.oldestFirst = first;
       lane.oldestMs = batch.newestMs;
     }
-    this.spareBytes = Math.max(0, this.spareBytes - need);
+    this.room.taken(need);
     return { first, failure: null, handed };
   }
 
@@ -198,85 +190,6 @@ export class Lanes {
     this.#afterRollback.push(() => lane.doubt.release(lane.cursor, before));
   }
 
-  /** Null when there is room, after eviction where the lane allows it. */
-  #makeRoom(lane: Lane, need: number): StoreFailure | null {
-    const { name, bytesMax, full } = lane.settings;
-    if (this.reserveReached && lane.bytes + need <= bytesMax) this.#takeSpace(lane, need);
-    // Under the reserve a lane may use the pages that evictions and trims have freed, but the file may not grow.
-    const limit = this.reserveReached ? Math.min(bytesMax, lane.bytes + this.spareBytes) : bytesMax;
-    // What the hub has acknowledged goes before anything else.
-    const { keptBytes } = lane;
-    while (lane.bytes + need > limit && this.#forgetKept(lane));
-    if (lane.keptBytes !== keptBytes) this.#save(lane);
-    if (lane.bytes + need <= limit) return null;
-    if (full === 'drop-oldest' && need <= limit) {
-      while (lane.bytes + need > limit && this.#evictOldest(lane));
-      if (lane.bytes + need <= limit) return null;
-    }
-    if (this.reserveReached) {
-      return {
-        code: 'disk_full',
-        message: `lane ${name} may not grow: the free-space reserve of the disk is reached`,
-        hint: 'free space on the disk of gateway.data, or lower journal.reserve',
-      };
-    }
-    return {
-      code: 'lane_full',
-      message: `lane ${name} is full (${lane.bytes} of ${bytesMax} bytes)`,
-      hint: 'bring the link to the hub back, raise max_bytes of the lane, or set full: drop-oldest',
-    };
-  }
-
-  /** The disk is full for all lanes together: the less important ones make room, the least important one first. */
-  #takeSpace(lane: Lane, need: number): void {
-    const others = this.#lanes
-      .filter(({ settings }) => settings.full === 'drop-oldest' && rankOf(settings) > rankOf(lane.settings))
-      .sort((a, b) => rankOf(b.settings) - rankOf(a.settings));
-    for (const other of others) {
-      while (this.spareBytes < need) {
-        const { bytes } = other;
-        if (!this.#forgetKept(other) && !this.#evictOldest(other)) break;
-        this.spareBytes += bytes - other.bytes;
-      }
-      if (this.spareBytes >= need) return;
-    }
-  }
-
-  #evictOldest(lane: Lane): boolean {
-    const row = this.#batches.next(lane.id, lane.doubt.end);
-    if (!row) return false;
-    lane.evicted += this.#drop(lane, row, 'evicted', 'the lane was full');
-    this.#save(lane);
-    return true;
-  }
-
-  /**
-   * Deletes batches older than the lane's age limit. `nowMs` must be a trusted clock; what was stamped before `floorMs`
-   * was stamped by a clock that was not, so its age is unknown and it stays.
-   */
-  expire(nowMs: number, floorMs: number): void {
-    for (const lane of this.#lanes) {
-      if (lane.settings.ageMaxMs === 0) continue;
-      for (;;) {
-        const row = this.#batches.next(lane.id, lane.doubt.end);
-        if (!row || row.newestMs >= nowMs - lane.settings.ageMaxMs || row.newestMs < floorMs) break;
-        lane.expired += this.#drop(lane, row, 'expired', 'older than max_age of the lane');
-        this.#save(lane);
-      }
-    }
-  }
-
-  /** Declares a batch lost and deletes it; counts only what the cursor has not passed. */
-  #drop(lane: Lane, row: BatchRow, reason: 'evicted' | 'expired' | 'corrupt', detail: string): number {
-    const first = Math.max(row.first, lane.cursor + 1);
-    const last = row.first + row.count - 1;
-    const count = last - first + 1;
-    if (count > 0) this.#ledger.lose(lane.settings.name, reason, count, first, last, detail);
-    this.#forget(lane, row);
-    this.#lookAtOldest(lane);
-    return Math.max(count, 0);
-  }
-
   /** Takes over what the hub has acknowledged; batches that the cursor has wholly passed are kept for a while. */
   advance(watermark: Watermark): void {
     const lane = this.#lane(watermark.lane);
@@ -295,46 +208,23 @@ export class Lanes {
     this.#lookAtOldest(lane);
     const nowMs = performance.now();
     this.#grace.note(lane, this.#table.positions(lane.id), nowMs);
-    this.#trim(lane, nowMs);
+    this.room.trimOne(lane, nowMs);
     this.#save(lane);
+  }
+
+  /** Deletes what is too old. `floorMs`: see LaneRoom. */
+  expire(nowMs: number, floorMs: number): void {
+    this.room.expire(this.#lanes, nowMs, floorMs);
   }
 
   /** Now and then: deletes what was kept long enough, and all that is kept where the disk needs the space. */
   trim(nowMs: number): void {
-    for (const lane of this.#lanes) {
-      const { keptBytes } = lane;
-      if (this.reserveReached) while (this.#forgetKept(lane));
-      else this.#trim(lane, nowMs);
-      if (lane.keptBytes !== keptBytes) this.#save(lane);
-    }
+    this.room.trim(this.#lanes, nowMs);
   }
 
   /** True where `trim` has something to do. */
   isTrimDue(nowMs: number): boolean {
-    return this.#lanes.some((lane) => {
-      const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
-      return row && (this.reserveReached || row.first + row.count - 1 <= this.#grace.over(lane, nowMs));
-    });
-  }
-
-  #trim(lane: Lane, nowMs: number): void {
-    const over = this.#grace.over(lane, nowMs);
-    for (;;) {
-      const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
-      if (!row || (row.first + row.count - 1 > over && !this.#grace.isTooMuch(lane))) return;
-      if (!this.#forgetKept(lane)) return;
-    }
-  }
-
-  /** Deletes the oldest batch that is kept only in case; false where there is none. */
-  #forgetKept(lane: Lane): boolean {
-    const row = lane.keptRecords > 0 ? this.#batches.next(lane.id, 0) : null;
-    if (!row || row.first + row.count - 1 > lane.cursor) return false;
-    this.#forget(lane, row);
-    lane.keptRecords -= row.count;
-    lane.keptBytes -= row.bytes + ROW_BYTES;
-    this.#grace.gone(lane, row.first + row.count - 1);
-    return true;
+    return this.room.isTrimDue(this.#lanes, nowMs);
   }
 
   /** Takes the cursor back to before what a stream has lost; null where nothing of that is kept. */
@@ -365,43 +255,16 @@ export class Lanes {
   read(index: number, after: number, bytesMax: number): LaneBlobs {
     const lane = this.#lane(index);
     const damaged = (batch: BatchRow): void => {
-      this.#drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
+      this.room.drop(lane, batch, 'corrupt', 'the checksum of the stored batch is wrong');
       this.#save(lane);
     };
-    return this.#blobs(lane, after, bytesMax, (batch) => lane.doubt.admit(batch), damaged);
+    return blobsOf(this.#batches, lane, after, bytesMax, (batch) => lane.doubt.admit(batch), damaged);
   }
 
   /** The same for somebody who only looks: nothing changes by it, and a damaged blob is passed over. */
   look(index: number, after: number, bytesMax: number): LaneBlobs {
     const nothing = (): void => undefined;
-    return this.#blobs(this.#lane(index), after, bytesMax, () => true, nothing);
-  }
-
-  /** Ends before what is not admitted. */
-  #blobs(
-    lane: Lane,
-    after: number,
-    bytesMax: number,
-    admits: (batch: BatchRow) => boolean,
-    damaged: (batch: BatchRow) => void,
-  ): LaneBlobs {
-    const blobs: ReadBlob[] = [];
-    let bytes = 0;
-    let end = after;
-    for (const batch of this.#batches.behind(lane.id, after)) {
-      if (blobs.length > 0 && bytes + batch.bytes > bytesMax) return { blobs, end };
-      if (!admits(batch)) return { blobs, end };
-      end = batch.first + batch.count - 1;
-      const data = this.#batches.read(lane.id, batch.first);
-      if (!data) {
-        damaged(batch);
-        continue;
-      }
-      // As they lie in memory: deflated ones are far larger there.
-      bytes += data.length;
-      blobs.push({ first: batch.first, count: batch.count, bytes: data });
-    }
-    return { blobs, end: lane.lastSequence };
+    return blobsOf(this.#batches, this.#lane(index), after, bytesMax, () => true, nothing);
   }
 
   /** What may be at the hub ends at `end`: the rest may be evicted again, that must not. */
@@ -442,21 +305,9 @@ export class Lanes {
     this.#totals.save(lane);
   }
 
-  /** Deletes the batch and takes it off the figures. */
-  #forget(lane: Lane, row: BatchRow): void {
-    this.#batches.delete(lane.id, row.first);
-    lane.records -= row.count;
-    lane.bytes -= row.bytes + ROW_BYTES;
-  }
-
   #lane(index: number): Lane {
     const lane = this.#lanes[index];
     assert(lane, `lane ${index} exists`);
     return lane;
   }
-}
-
-/** Lower is more important. */
-function rankOf({ priority = PRIORITY }: LaneSettings): number {
-  return priority;
 }
