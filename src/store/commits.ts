@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { GatewayError } from '../core/errors.ts';
+import type { GatewayError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { Gathering } from './gathering.ts';
 import type { LaneStates } from './lane-states.ts';
@@ -8,6 +8,7 @@ import type { Reply, Reservation, StoreFailure, Watermark } from './protocol.ts'
 import type { Retained } from './retained.ts';
 import type { Part, Saver } from './saver.ts';
 import type { Sessions } from './sessions.ts';
+import { failureError } from './store-error.ts';
 import type { Taken } from './taken.ts';
 import type { WriterThread } from './writer-thread.ts';
 
@@ -183,7 +184,7 @@ export class Commits {
     this.#latency.add(commitMs);
     for (const { part, own } of answers) if (!part.held) part.gathering.settle(own);
     for (const { resolve, reject } of waiting) {
-      if (failure) reject(new GatewayError(failure.code, failure.message, { hint: failure.hint }));
+      if (failure) reject(failureError(failure));
       else resolve();
     }
     // After a failure it waits for the next message or turn: a full disk does not change within a loop.

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { GatewayError } from '../core/errors.ts';
 import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { BatchResult, CommitBatch } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
+import { failureError } from './store-error.ts';
 
 /** Buffers kept for reuse: what a busy box has under way at once, with the lanes' own. */
 const POOL_MAX = 8;
@@ -125,7 +125,7 @@ export class Gathering {
   settle(results: readonly BatchResult[]): void {
     const errors = results.map(({ first, failure }) => {
       assert(failure || first > 0, 'what is not refused has a sequence');
-      return failure ? new GatewayError(failure.code, failure.message, { hint: failure.hint }) : null;
+      return failure ? failureError(failure) : null;
     });
     // The records of a batch have consecutive sequences, in the order in which they were added.
     const sequences = results.map(({ first }) => first);

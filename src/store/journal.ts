@@ -18,6 +18,7 @@ import { Remembered } from './remembered.ts';
 import { Retained } from './retained.ts';
 import { Saver } from './saver.ts';
 import { Sessions } from './sessions.ts';
+import { failureError } from './store-error.ts';
 import { Taken } from './taken.ts';
 import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
@@ -270,7 +271,7 @@ export class Journal implements Service {
    */
   async lost(where: string, count: number, detail: string, source: string, number: number | null): Promise<void> {
     const { failure } = await this.#writer.ask('marked', { kind: 'lost', where, count, detail, source, number });
-    if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
+    if (failure) throw failureError(failure);
   }
 
   /** A lane is one with its late part here: what came while there was no link comes again when there is one. */

@@ -1,5 +1,5 @@
-import { GatewayError } from '../core/errors.ts';
 import type { HistoryPoint } from './protocol.ts';
+import { failureError } from './store-error.ts';
 import type { WriterThread } from './writer-thread.ts';
 
 /** Small values that the next run finds again, and the points of the plots. */
@@ -25,7 +25,7 @@ export class Remembered {
   async set(name: string, value: string): Promise<void> {
     this.#values.set(name, value);
     const { failure } = await this.#writer.ask('marked', { kind: 'mark', name, value });
-    if (failure) throw new GatewayError(failure.code, failure.message, { hint: failure.hint });
+    if (failure) throw failureError(failure);
   }
 
   /** Keeps points of the plots, the newest of each span; lost where the store can't take them. */

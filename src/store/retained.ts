@@ -4,6 +4,7 @@ import type { Receipt } from '../core/router.ts';
 import { SubjectTree } from '../core/subject-tree.ts';
 import type { RetainedLimits, StoreFailure } from './protocol.ts';
 import { costOf, packRows, type RetainedRow, unpackRows } from './retained-rows.ts';
+import { failureError } from './store-error.ts';
 
 /**
  * The retained messages on the main thread: one for each subject, with its payload. In memory and not read from the disk
@@ -188,7 +189,7 @@ export class Retained {
     this.#ended = this.#next - 1;
     const waiting = this.#waiting;
     this.#waiting = waiting.filter(({ ticket }) => ticket > this.#ended);
-    const error = failure && new GatewayError(failure.code, failure.message, { hint: failure.hint });
+    const error = failure && failureError(failure);
     for (const { ticket, receipt, token, reached } of waiting) {
       if (ticket > this.#ended) continue;
       if (error) receipt.refused(token, error);

@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto';
-import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { StoreFailure } from './protocol.ts';
 import { type Delivery, DeliveryPacker, NO_BATCH, type SessionChanges, step } from './session-changes.ts';
 import type { Page, SessionLoad } from './session-table.ts';
+import { failureError } from './store-error.ts';
 
 /** Steps that wait for a commit of their own; until then they ride with the next one, or go with the journal's turn. */
 const STEPS_RIDING_MAX = 3 * 1024;
@@ -259,7 +259,7 @@ export class Sessions {
       if (failure) this.#bytes -= delivery.bytes;
       changes.owners[i]?.committed(delivery, !failure);
     });
-    const error = failure && new GatewayError(failure.code, failure.message, { hint: failure.hint });
+    const error = failure && failureError(failure);
     for (const [i, receipt] of changes.receipts.entries()) {
       if (error) receipt.refused(changes.tokens[i] ?? 0, error);
       else receipt.accepted(changes.tokens[i] ?? 0, changes.reached[i] ?? 0);

@@ -1,4 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
+import type { StoreFailure } from './protocol.ts';
 
 /** The store as it lies there cannot be used; it is kept aside. */
 export function unreadable(why: string): Error {
@@ -46,4 +47,9 @@ export function storeError(error: unknown, what: string): GatewayError {
     ? 'gateway.data must be a folder that the user running the box may write to'
     : 'see the kernel log for errors of the disk or card';
   return new GatewayError('store_failed', message, { cause: error, hint });
+}
+
+/** What the writer thread says of a failure, as an error: it crossed as plain data. */
+export function failureError({ code, message, hint }: StoreFailure): GatewayError {
+  return new GatewayError(code, message, { hint });
 }
