@@ -20,7 +20,7 @@ interface Cursor {
   saved: number;
   savedAtMs: number;
   positions: Position[];
-  readonly isSparse: boolean;
+  isSparse: boolean;
   /** What the cursor is about to pass without its being at the hub: as many as are in flight at the most. */
   losses: Loss[];
   /** Goes to disk at once: a stream is new, something was lost, or a reader waits. */
@@ -123,8 +123,9 @@ export class Cursors {
   }
 
   /** The cursor on disk is an earlier one from now on. */
-  rewind({ lane, cursor, positions }: Watermark): void {
+  rewind({ lane, cursor, positions, isSparse }: Watermark): void {
     const entry = this.#at(lane);
+    entry.isSparse ||= isSparse === true;
     entry.cursor = cursor;
     entry.saved = cursor;
     entry.passed = 0;

@@ -5,11 +5,11 @@ import type { KeepSettings, Position, Rollback } from './protocol.ts';
 /**
  * How long a lane keeps what the hub has acknowledged. A PubAck is no fsync: a hub that loses power comes back with less
  * than it had acknowledged, and is sent the rest again. To know the rest, each cursor that went to disk is kept as a
- * watermark, with where its streams stood then, as long as the records behind it are.
+ * watermark, with where its streams stood then, as long as the records behind it are; the first is where the lane began.
  *
- *        watermarks   cursor (on disk)
- *   ─────┤■■■■┤■■■■■■■┤───────────────
- *    gone  kept
+ *        watermarks   cursor (on disk)   cursor (in memory)
+ *   ─────┤■■■■┤■■■■■■■┤■■■■■■■■■■■■■■■■■■┤─────────────────
+ *    gone  kept        not trimmed yet
  */
 
 interface Row {
@@ -43,6 +43,11 @@ export class Grace {
     lane.steps = this.#all.all(lane.id).map(({ cursor }) => ({ cursor, atMs: nowMs }));
   }
 
+  /** The cursor is about to go to disk for the first time that counts: so far back the way goes. */
+  begin(lane: Lane, positions: readonly Position[], nowMs: number): void {
+    if (lane.steps.length === 0 && positions.length > 0) this.note(lane, positions, nowMs);
+  }
+
   /** The cursor has gone to disk. */
   note(lane: Lane, positions: readonly Position[], nowMs: number): void {
     if (this.#keep.ms === 0) return;
@@ -70,17 +75,22 @@ export class Grace {
   }
 
   /**
-   * The newest watermark whose position in the stream the hub still has; the oldest one where it has none of them. Null
-   * where nothing is kept. Those behind it are forgotten.
+   * The newest watermark whose position in the stream the hub still has; the oldest one where it has none of them. The
+   * cursor on disk with its `positions` is one too: that in memory is ahead of it. Those behind it are forgotten.
    */
-  back(lane: Lane, { stream, created, has }: Rollback): { cursor: number; positions: Position[] } | null {
+  back(
+    lane: Lane,
+    positions: Position[],
+    { stream, created, has }: Rollback,
+  ): { cursor: number; positions: Position[] } {
+    const newest = { cursor: lane.cursor, positions };
     const rows = this.#all.all(lane.id).map(({ cursor, positions }) => {
       return { cursor, positions: JSON.parse(positions) as Position[] };
     });
+    rows.push(newest);
     const isHad = (position: Position) =>
       position.stream === stream && position.created === created && position.sequence <= has;
-    const found = rows.findLast(({ positions }) => positions.some(isHad)) ?? rows[0];
-    if (!found) return null;
+    const found = rows.findLast((row) => row.positions.some(isHad)) ?? rows[0] ?? newest;
     lane.steps = lane.steps.filter(({ cursor }) => cursor <= found.cursor);
     this.#deleteFrom.run(lane.id, found.cursor);
     return found;

@@ -108,10 +108,12 @@ export class LaneRecords {
    */
   async rewind(lane: number, rollback: Rollback): Promise<boolean> {
     this.#lanes.cursors.hold(lane, true);
-    const { watermark } = await this.#writer.ask('rewound', { kind: 'rewind', lane, rollback });
+    const { cursor } = this.#lanes.cursors.of(lane);
+    const { watermark } = await this.#writer.ask('rewound', { kind: 'rewind', lane, cursor, rollback });
     this.#lanes.cursors.hold(lane, false);
     if (!watermark) return false;
-    this.#lanes.cursors.rewind(watermark);
+    // What the saver left to the hub alone is not on the disk.
+    this.#lanes.cursors.rewind({ ...watermark, isSparse: this.#saver !== null });
     return true;
   }
 

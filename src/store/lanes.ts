@@ -196,6 +196,8 @@ export class Lanes {
     for (const { reason, count, first, last, detail } of watermark.losses) {
       this.#ledger.lose(lane.settings.name, reason, count, first, last, detail);
     }
+    const nowMs = performance.now();
+    if (watermark.cursor > lane.cursor) this.#grace.begin(lane, this.#table.positions(lane.id), nowMs);
     for (const position of watermark.positions) this.#table.place(lane.id, position);
     if (watermark.cursor <= lane.cursor) return;
     lane.cursor = watermark.cursor;
@@ -206,7 +208,6 @@ export class Lanes {
       lane.keptBytes += row.bytes + ROW_BYTES;
     }
     this.#lookAtOldest(lane);
-    const nowMs = performance.now();
     this.#grace.note(lane, this.#table.positions(lane.id), nowMs);
     this.room.trimOne(lane, nowMs);
     this.#save(lane);
@@ -227,11 +228,11 @@ export class Lanes {
     return this.room.isTrimDue(this.#lanes, nowMs);
   }
 
-  /** Takes the cursor back to before what a stream has lost; null where nothing of that is kept. */
-  rewind(index: number, rollback: Rollback): Watermark | null {
+  /** Takes `cursor`, as it is in memory, back to before what a stream has lost; null where nothing of that is kept. */
+  rewind(index: number, cursor: number, rollback: Rollback): Watermark | null {
     const lane = this.#lane(index);
-    const back = this.#grace.back(lane, rollback);
-    if (!back || back.cursor >= lane.cursor) return null;
+    const back = this.#grace.back(lane, this.#table.positions(lane.id), rollback);
+    if (back.cursor >= cursor) return null;
     lane.cursor = back.cursor;
     const { stream: lost, created, lastSequence } = rollback;
     for (const { stream } of this.#table.positions(lane.id)) {

@@ -177,7 +177,7 @@ export type Request =
   | { kind: 'keep-history'; points: readonly HistoryPoint[]; pointsMax: readonly number[] }
   | { kind: 'history'; id: number; span: number }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
-  | { kind: 'rewind'; id: number; lane: number; rollback: Rollback }
+  | { kind: 'rewind'; id: number; lane: number; cursor: number; rollback: Rollback }
   /** Whether the wall clock is right: nothing expires while it is not. */
   | { kind: 'clock'; isTrusted: boolean }
   | { kind: 'declare' }

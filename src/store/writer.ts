@@ -13,7 +13,6 @@ import type {
   ReadBlob,
   Reply,
   Request,
-  Rollback,
   StoreFailure,
   Watermark,
   WriterSettings,
@@ -170,10 +169,10 @@ class Writer {
     }
   }
 
-  rewind(id: number, lane: number, rollback: Rollback): void {
+  rewind({ id, lane, cursor, rollback }: Extract<Request, { kind: 'rewind' }>): void {
     let watermark: Watermark | null = null;
     try {
-      watermark = this.#store.transaction(({ lanes }) => lanes.rewind(lane, rollback));
+      watermark = this.#store.transaction(({ lanes }) => lanes.rewind(lane, cursor, rollback));
     } catch (error) {
       this.#store.fail(error, 'cannot take a cursor back');
     }
@@ -283,7 +282,7 @@ function serve(writer: Writer, request: Request): void {
       writer.readSession(request.id, request.session, request.after);
       return;
     case 'rewind':
-      writer.rewind(request.id, request.lane, request.rollback);
+      writer.rewind(request);
       return;
     case 'release':
       writer.release(request.lane, request.end);

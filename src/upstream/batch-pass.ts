@@ -250,6 +250,7 @@ export class BatchPass {
       return;
     }
     this.#watermark = sequence;
+    this.#lane.ends.set(name, sequence);
     this.#target.size.fits();
     this.#lane.acknowledged(batch.sequences.length, false);
     this.#settle(batch);

@@ -44,6 +44,10 @@ export interface ReconcileLane {
   idEnd: string;
   /** Stream → sequence of the last record of the lane that it acknowledged in this run. */
   proofs: Map<string, number>;
+  /** Stream → how far it is known to have been in this run. */
+  ends: Map<string, number>;
+  /** A stream has less than it had: what was known of records in it counts no more, until they are read back. */
+  forget(): void;
   /** Subject of the lane's watermark at the hub; null where the stream takes no batches from it. */
   watermarkIn(stream: StreamInfo): string | null;
   /** The lane's subjects, to read back less where they are few. */
@@ -111,13 +115,14 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     }
     result.streams.push(info);
   }
+  for (const { name, lastSequence } of result.streams) lane.ends.set(name, lastSequence);
   return result;
 }
 
 /**
  * A hub that did not sync what it acknowledged may come back with less. Then the lane's cursor goes back as far as records
- * are kept, and what is not found in the stream is sent again. True where that is so for some stream; `infos`
- * gets the streams that the hub has.
+ * are kept, and what is not found in the stream is sent again. True where some stream has less; `infos` gets the streams
+ * that the hub has.
  */
 async function goBack(
   { records, jetStream }: ReconcileParts,
@@ -130,7 +135,8 @@ async function goBack(
   for (const position of records.resume(lane.index).positions) {
     const first = await jetStream.streamInfo(position.stream);
     if (!first) continue;
-    const isLess = first.created === position.created && first.lastSequence < position.sequence;
+    const end = Math.max(position.sequence, lane.ends.get(position.stream) ?? 0);
+    const isLess = first.created === position.created && first.lastSequence < end;
     const info = first.leader !== undefined && (isInDoubt || isLess) ? await settled(jetStream, first) : first;
     infos.set(position.stream, info);
     const { name: stream, created, lastSequence } = info;
@@ -142,14 +148,17 @@ async function goBack(
     const isOlder = watermark !== null && watermark.last > 0 && watermark.sequence < position.sequence;
     const isReplaced =
       !isAnew && lastSequence >= position.sequence && (isOlder || (await isTaken(jetStream, lane, info)));
-    if (!isAnew && !isReplaced && lastSequence >= position.sequence) continue;
+    if (!isAnew && !isReplaced && lastSequence >= end) continue;
+    isRewound = true;
+    lane.forget();
     const before = records.resume(lane.index).cursor;
     const has = isOlder ? watermark.sequence : isAnew || isReplaced ? 0 : lastSequence;
     const wentBack = await records.rewind(lane.index, { stream, created, has, lastSequence });
-    isRewound ||= wentBack;
     lane.proofs.delete(stream);
     const kept = wentBack ? before - records.resume(lane.index).cursor : 0;
-    if (!isAnew || wentBack) alarms.push(rolledBack(position, info, kept));
+    // What lies behind the cursor is sent again anyway.
+    const isKept = wentBack || (!isReplaced && lastSequence >= position.sequence);
+    if (!isAnew || wentBack) alarms.push(rolledBack({ ...position, sequence: end }, info, isKept ? kept : null));
   }
   return isRewound;
 }
@@ -194,7 +203,8 @@ export function positionAtEnd(info: StreamInfo): Position {
   return { stream: info.name, created: info.created, sequence: info.lastSequence };
 }
 
-function rolledBack(position: Position, info: StreamInfo, kept: number): GatewayError {
+/** `kept`: records that the cursor goes back over; null where those that are missing are kept no more. */
+function rolledBack(position: Position, info: StreamInfo, kept: number | null): GatewayError {
   const missing = position.sequence - info.lastSequence;
   const lost =
     info.created !== position.created
@@ -202,10 +212,9 @@ function rolledBack(position: Position, info: StreamInfo, kept: number): Gateway
       : missing > 0
         ? `stream ${info.name} ends ${missing} messages before what it had acknowledged`
         : `stream ${info.name} lacks what it had acknowledged`;
+  const last = kept === 0 ? 'records behind the cursor' : `the last ${kept} records`;
   const then =
-    kept > 0
-      ? `the last ${kept} records are looked for, and sent again where they are missing`
-      : 'too long ago to be kept here';
+    kept === null ? 'too long ago to be kept here' : `${last} are looked for, and sent again where they are missing`;
   return new GatewayError('hub_error', `${lost}: ${then}`, {
     hint: 'the hub lost data that it had not synced to disk: use replicas or sync_interval: always there',
   });

@@ -104,6 +104,7 @@ export class LaneForwarder implements Sender {
       own,
       jetStream,
       proofs: new Map(),
+      ends: new Map(),
       routes: new Routes(stream?.name ?? null, (subject) => parts.hub.nameAtHub(subject)),
       source: new RecordSource(parts.records, index, {
         arrived: () => this.schedule(),

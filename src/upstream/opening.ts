@@ -53,8 +53,13 @@ export class Opening {
     this.#batches.refused();
   }
 
-  /** The journal's store is another one, so nothing is known of what it had in flight. */
+  /** The journal's store is another one, so nothing is known of what it had in flight, and its ids are others. */
   renew(): void {
+    this.#forget();
+    this.#lane.proofs.clear();
+  }
+
+  #forget(): void {
     this.#doubt = null;
     this.#stored = new Set();
   }
@@ -68,14 +73,15 @@ export class Opening {
 
   /** Removes the doubt and opens the source behind the cursor. `check` throws where no pass may begin any more. */
   async reconcile(check: () => void): Promise<Opened> {
-    const { index, hub, records, routes, proofs, isForeign } = this.#lane;
+    const { index, hub, records, routes, proofs, ends, isForeign } = this.#lane;
     const { name, subjects, stream } = this.#options;
     const own = stream?.own ? stream.name : null;
     const filters = subjects.length === 1 && subjects[0] !== '>' ? subjects.map((one) => hub.nameAtHub(one)) : [];
     const idEnd = idEndOf(records.epoch, name);
     // Records of another box may have come, or still come, another way: nobody here knows which.
     const doubt = isForeign ? null : this.#doubt;
-    const lane = { index, own, proofs, idEnd, filters, watermarkIn: this.#batches.subjectIn };
+    const forget = () => this.#forget();
+    const lane = { index, own, proofs, ends, forget, idEnd, filters, watermarkIn: this.#batches.subjectIn };
     const found = await reconcile({ ...this.#lane, inbox: this.#inbox }, lane, doubt);
     const { batches, untilBatches } = await this.#chooseBatches(found, idEnd, doubt);
     check();

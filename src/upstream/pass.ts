@@ -25,6 +25,8 @@ export interface PassLane {
   readonly records: Records;
   readonly jetStream: JetStream;
   readonly proofs: Map<string, number>;
+  /** Stream → how far it is known to have been in this run, whoever wrote there. */
+  readonly ends: Map<string, number>;
   readonly routes: Routes;
   readonly source: RecordSource;
   readonly headers: UploadHeaders;
@@ -242,6 +244,8 @@ export class Pass {
     }
     this.#lane.acknowledged(1, duplicate);
     this.#inFlight.answer(sent, duplicate ? 0 : sequence);
+    const { ends } = this.#lane;
+    ends.set(stream, Math.max(sequence, ends.get(stream) ?? 0));
     if (stream !== sent.stream) {
       this.disturb(new GatewayError('hub_error', `stream ${stream} took what was meant for ${sent.stream}`));
     } else if (sent.predicted > 0 && sequence !== sent.predicted) {

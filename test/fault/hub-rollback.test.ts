@@ -19,6 +19,8 @@ import { waitFor } from '../support/wait-for.ts';
  */
 
 const COUNT = 5_000;
+/** Less than after what a cursor is written to the disk. */
+const FEW = 300;
 const KEEP_MS = 600_000;
 const SHORT = { duplicate_window: 100_000_000 };
 
@@ -94,6 +96,26 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
       await uplink.drained();
       assert.equal(uplink.status().procedure, statusNames[procedure]);
       assert.deepEqual(laneOf(uplink.journal, 0).depth, 0);
+    });
+
+    it(`gets all that came since the newest cursor on the disk, by ${procedure}`, async (scope) => {
+      const rig = await startHub(scope, procedure);
+      await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
+      const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
+      let last = 0;
+      // Before the first cursor is written at all, and then well behind the last that was.
+      for (const before of [10, 1_600]) {
+        await uplink.produce(before, 't.a', { first: last + 1 });
+        await uplink.drained();
+        await rig.save();
+        await uplink.produce(FEW, 't.a', { first: last + before + 1 });
+        await uplink.drained();
+        await rig.rollBack();
+        last += before + FEW;
+        await everythingOnce(rig, last);
+        await inOrder(rig);
+        await uplink.drained();
+      }
     });
 
     it(`gets it from a box that was killed meanwhile, by ${procedure}`, async (scope) => {

@@ -46,6 +46,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
   const routes = new Routes(null, (subject) => subject);
   routes.learn(STREAM);
   const lost: string[] = [];
+  const ends = new Map<string, number>();
   const pace = new Pace({ messagesPerSecond: 0, bytesPerSecond: 0 });
   const drain = new Drain({ pace, share: 0.1, writable: () => hub.writable });
   const sender: Sender = { rank: 0, open: true, send: (count) => pass.send(count) };
@@ -60,6 +61,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       hub,
       records,
       proofs: new Map(),
+      ends,
       jetStream: new JetStream(hub),
       routes,
       source,
@@ -92,12 +94,12 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       error: { code: 0, errorCode, description: '' },
     });
   const sentRecords = () => hub.sent.map(({ headers }) => Number(/box\.e\.lane\.(\d+)/.exec(headers)?.[1]));
-  return { hub, records, pass, end, ack, refuse, lost, sentRecords };
+  return { hub, records, pass, end, ack, refuse, lost, ends, sentRecords };
 }
 
 describe('a pass', () => {
   it('moves cursor and position together, in the order of the lane', async () => {
-    const { records, ack, sentRecords } = await setting();
+    const { records, ack, ends, sentRecords } = await setting();
     assert.deepEqual(sentRecords(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assert.deepEqual(records.said, ['S 500'], 'nothing of the lane lies before the end of the stream');
     ack(1, 502);
@@ -105,6 +107,7 @@ describe('a pass', () => {
     await turn();
     assert.equal(records.cursor, 0);
     ack(0, 501);
+    assert.equal(ends.get('S'), 503, 'how far the stream has been, whatever the cursor is at');
     await turn();
     assert.deepEqual(records.said.slice(1), ['cursor 3 (3)', 'S 503']);
   });

@@ -20,13 +20,19 @@ function setting(stream: ScriptedStream | null, position: number, cursor: number
   const records = new ScriptedRecords();
   records.cursor = cursor;
   records.positions = [{ stream: 'S', created: 'monday', sequence: position }];
+  const ends = new Map<string, number>();
+  let forgotten = 0;
+  const lane = { index: 0, idEnd: ID_END, proofs: new Map(), ends, filters: [], watermarkIn: () => null };
+  const forget = () => {
+    forgotten++;
+  };
   const run = (doubt: Doubt, own = false) =>
     reconcile(
       { hub, jetStream: new JetStream(hub), inbox: hub.inbox, records },
-      { index: 0, own: own ? 'S' : null, idEnd: ID_END, proofs: new Map(), filters: [], watermarkIn: () => null },
+      { ...lane, own: own ? 'S' : null, forget },
       doubt,
     );
-  return { hub, records, run };
+  return { hub, records, run, ends, forgotten: () => forgotten };
 }
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
@@ -48,6 +54,23 @@ describe('reconciling a shared stream', () => {
     assert.deepEqual(known.hub.calls, ['STREAM.INFO.S']);
     assert.equal((await setting(streamOf(1, [1, 2]), 0, 0).run(new Set([7]))).stored.size, 2);
     assert.equal((await setting(streamOf(1, [1, 2]), 0, 0).run(null)).stored.size, 2);
+  });
+
+  it('believes nothing that was known before where the stream has been further, though the cursor had not', async () => {
+    for (const own of [false, true]) {
+      const { ends, run, forgotten } = setting(streamOf(5, [1, 2, 3]), 4, 0);
+      ends.set('S', 10);
+      const { stored, alarms } = await run(new Set(), own);
+      assert.equal(forgotten(), 1);
+      assert.deepEqual([...stored], [1, 2, 3]);
+      assert.match(
+        alarms[0]?.message ?? '',
+        /ends 3 messages before what it had acknowledged: records behind the cursor/,
+      );
+      assert.equal(ends.get('S'), 7);
+      await run(new Set(), own);
+      assert.equal(forgotten(), 1, 'once');
+    }
   });
 
   it('asks again and again for a long stretch', async () => {
