@@ -87,7 +87,7 @@ export class Uplink implements Service {
     if (upstream.commands.length > 0) await this.#makeCommands(link, inboxPrefix);
     const { window, ackTimeoutMs, limit, drain } = upstream;
     const lanes = this.#journal.laneNames.map((name, index) => ({ index, ...laneUp(this.#config, name) }));
-    this.#streams = new HubStreams(upstream.streams, this.#config.lanes, link, this.#log);
+    this.#streams = new HubStreams(upstream, this.#config.lanes, link, this.#log);
     this.#forwarder = new Forwarder(
       { gateway: gateway.name, inboxPrefix, lanes, window, ackTimeoutMs, limit, drain },
       {

@@ -6,19 +6,25 @@ import { watermarkFilter } from './watermark.ts';
 
 /** What streams have by default; a shorter window forgets ids while a slow line still sends again. */
 const DUPLICATE_WINDOW_MS = 2 * 60_000;
+/** From giving up on an answer to sending again at the latest: a lane's longest pause, and reading back. */
+const SEND_AGAIN_MS = 15_000;
 const NS_PER_MS = 1_000_000;
 
 /** Codes of the JetStream API. */
 const SUBJECTS_OVERLAP = 10065;
 const NO_PEERS: readonly number[] = [10005, 10074];
 
+type Note = (code: string, message: string, hint: string, isAdvice?: boolean) => void;
+
 /** How a stream should be for the lanes that write to it, and what to say where it is not so. */
 export class StreamAdvice {
   readonly #lanes: readonly LaneOfStream[];
+  readonly #ackTimeoutMs: number;
   readonly #nameAtHub: (subject: string) => string;
 
-  constructor(lanes: readonly LaneOfStream[], nameAtHub: (subject: string) => string) {
+  constructor(lanes: readonly LaneOfStream[], ackTimeoutMs: number, nameAtHub: (subject: string) => string) {
     this.#lanes = lanes;
+    this.#ackTimeoutMs = ackTimeoutMs;
     this.#nameAtHub = nameAtHub;
   }
 
@@ -50,7 +56,7 @@ export class StreamAdvice {
   /** `config`: what the hub says of the stream. `wish`: null where only a lane names it. */
   notes(name: string, config: Fields, wish: StreamWish | null): StreamNote[] {
     const notes: StreamNote[] = [];
-    const note = (code: string, message: string, hint: string, isAdvice = false): void => {
+    const note: Note = (code, message, hint, isAdvice = false) => {
       notes.push({ code, message: `stream ${name} ${message}`, hint, isAdvice });
     };
     const takes = Array.isArray(config.subjects) ? config.subjects.map(String) : [];
@@ -61,16 +67,7 @@ export class StreamAdvice {
       const all = [...takes, ...left].join(',');
       note('stream_subjects', `does not take ${left.join(', ')}`, `nats stream edit ${name} --subjects '${all}'`);
     }
-    const windowMs = Number(config.duplicate_window ?? 0) / NS_PER_MS;
-    const wantedMs = wish?.duplicateWindowMs ?? DUPLICATE_WINDOW_MS;
-    if (windowMs < Math.min(wantedMs, wish?.maxAgeMs || wantedMs)) {
-      note(
-        'stream_window',
-        `forgets message ids after ${windowMs / 1000} s, and ${wantedMs / 1000} s are wanted`,
-        `nats stream edit ${name} --dupe-window ${wantedMs / 1000}s (until then the box reads back more after a fall of the link)`,
-        true,
-      );
-    }
+    this.#noteWindow(name, Number(config.duplicate_window ?? 0) / NS_PER_MS, wish, note);
     const replicas = Number(config.num_replicas ?? 1);
     if (wish !== null && replicas < wish.replicas) {
       note(
@@ -105,6 +102,27 @@ export class StreamAdvice {
     }
     if (config.no_ack === true) note('stream_no_ack', 'acknowledges nothing', `nats stream edit ${name} --ack`);
     return notes;
+  }
+
+  /**
+   * Reading back can't see what the hub has taken and not stored yet: that is known again by its id alone. In a stream of
+   * the lane's own each record names its place, and no id is sent.
+   */
+  #noteWindow(name: string, windowMs: number, wish: StreamWish | null, note: Note): void {
+    const lanes = this.#lanes.filter(({ stream }) => stream?.name === name);
+    if (lanes.length > 0 && lanes.every(({ stream }) => stream?.own)) return;
+    const neededMs = this.#ackTimeoutMs + SEND_AGAIN_MS;
+    const wantedMs = Math.max(neededMs, wish?.duplicateWindowMs ?? DUPLICATE_WINDOW_MS);
+    if (windowMs >= Math.min(wantedMs, wish?.maxAgeMs || wantedMs)) return;
+    const forgets = `forgets message ids after ${windowMs / 1000} s`;
+    const cure = `nats stream edit ${name} --dupe-window ${wantedMs / 1000}s`;
+    if (windowMs >= neededMs) note('stream_window', `${forgets}, and ${wantedMs / 1000} s are wanted`, cure, true);
+    else
+      note(
+        'stream_window',
+        `${forgets}, before the box is through with sending again (${neededMs / 1000} s): what the hub stores late may be there twice`,
+        `${cure} (at least upstream.ack_timeout and ${SEND_AGAIN_MS / 1000} s)`,
+      );
   }
 
   #subjectsFor(name: string): string[] {

@@ -34,11 +34,16 @@ export class HubStreams {
   /** Said in the log since it last changed, by stream. */
   readonly #said = new Map<string, string>();
 
-  constructor(wishes: readonly StreamWish[], lanes: readonly LaneOfStream[], hub: Hub, log: Log) {
+  constructor(
+    { streams: wishes, ackTimeoutMs }: { streams: readonly StreamWish[]; ackTimeoutMs: number },
+    lanes: readonly LaneOfStream[],
+    hub: Hub,
+    log: Log,
+  ) {
     this.#wishes = wishes;
     this.#lanes = lanes;
     this.#hub = hub;
-    this.#advice = new StreamAdvice(lanes, (subject) => hub.nameAtHub(subject));
+    this.#advice = new StreamAdvice(lanes, ackTimeoutMs, (subject) => hub.nameAtHub(subject));
     this.#jetStream = new JetStream(hub);
     this.#log = log;
     for (const name of this.#named()) this.#found.set(name, unknown(name));
