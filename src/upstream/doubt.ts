@@ -98,8 +98,9 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     const isTold = tells && position.sequence <= watermark.sequence;
     if (isTold) result.upTo = watermark.last;
     const isOpen = (doubt?.size ?? 0) > 0 || isRewound || (own && info.lastSequence > after);
-    // While the box was down, records of it may have been carried to the hub another way, past the watermark.
-    if (doubt === null || (isOpen && !isTold)) {
+    // While the box was down, records of it may have been carried to the hub another way, past the watermark; and those
+    // that the cursor went back over may have come by read-back, behind an older one.
+    if (doubt === null || isRewound || (isOpen && !isTold)) {
       const identity = { idEnd: lane.idEnd, cursor };
       const { found, ours, foreign } = await readBack(parts, info, after, identity, own ? [] : lane.filters);
       for (const sequence of found) result.stored.add(sequence);
@@ -144,10 +145,10 @@ async function goBack(
     const subject = lane.watermarkIn(info);
     const watermark = subject === null ? null : await readWatermark(jetStream, stream, subject, lane.idEnd);
     if (watermark) watermarks.set(stream, watermark);
-    // The lane's own, and older than what the stream has acknowledged since.
+    // The lane's own, and older than what the stream has acknowledged since: by batches, unless a record proves otherwise.
     const isOlder = watermark !== null && watermark.last > 0 && watermark.sequence < position.sequence;
-    const isReplaced =
-      !isAnew && lastSequence >= position.sequence && (isOlder || (await isTaken(jetStream, lane, info)));
+    const proof = isAnew || lastSequence < position.sequence ? null : await isProven(jetStream, lane, info);
+    const isReplaced = !isAnew && lastSequence >= position.sequence && !(proof ?? !isOlder);
     if (!isAnew && !isReplaced && lastSequence >= end) continue;
     isRewound = true;
     lane.forget();
@@ -181,21 +182,24 @@ async function settled(jetStream: JetStream, first: StreamInfo): Promise<StreamI
   return info;
 }
 
-/** True where the stream has another message in the place of the last one of the lane that it acknowledged. */
-async function isTaken(
+/**
+ * True where the last record of the lane that the stream acknowledged is still in its place, false where something else is
+ * there, null where that can't be told.
+ */
+async function isProven(
   jetStream: JetStream,
   lane: ReconcileLane,
   { name, lastSequence }: StreamInfo,
-): Promise<boolean> {
+): Promise<boolean | null> {
   const seq = lane.proofs.get(name) ?? 0;
-  if (seq === 0) return false;
-  if (seq > lastSequence) return true;
+  if (seq === 0) return null;
+  if (seq > lastSequence) return false;
   const { body, error } = await jetStream.call(`STREAM.MSG.GET.${name}`, JSON.stringify({ seq }));
   // Consumed, deleted or not for us to see: that says nothing.
-  if (error) return false;
+  if (error) return null;
   const { hdrs } = fieldsOf(body.message);
   const headers = typeof hdrs === 'string' ? Buffer.from(hdrs, 'base64') : Buffer.alloc(0);
-  return !headerValue(headers, 'Petiole-Id')?.includes(lane.idEnd);
+  return headerValue(headers, 'Petiole-Id')?.includes(lane.idEnd) ?? false;
 }
 
 /** Nothing of the lane beyond the cursor is in the stream: its end is where the next record will lie behind. */

@@ -5,10 +5,11 @@
  *   --minutes N          begins no episode after so many (0: one episode)
  *   --rounds N           of each episode (8)
  *   --procedure NAME     read-back, own or atomic (in turn)
+ *   --saver YES_OR_NO    `journal.flush: { saver: true }` (drawn by the seed)
  *   --seed N             of the first episode; the ones after it count up
  *   --break NAME         a build that breaks a promise, to show that it is seen
  *
- * A failing episode is run again by its seed and procedure: `--seed N --procedure NAME`.
+ * A failing episode is run again by its seed and procedure, as it says: `--seed N --procedure NAME --saver YES_OR_NO`.
  *
  * Exit 0: the promise was kept. 1: it was broken. 2: the rig itself could not go on.
  */
@@ -17,7 +18,7 @@ import { parseArgs } from 'node:util';
 import { type BreakName, breakNames, isBreakName } from '../support/broken-build.ts';
 import { type Procedure, procedures } from '../support/procedures.ts';
 import { Lifetime } from '../support/scope.ts';
-import { apply, planOf, startGround } from './random-faults.ts';
+import { apply, isSaving, planOf, startGround } from './random-faults.ts';
 import { judgeRandom } from './random-verdict.ts';
 
 const SEEDS = 1_000_000;
@@ -27,17 +28,19 @@ interface Episode {
   seed: number;
   procedure: Procedure;
   rounds: number;
+  saver: boolean;
   build: BreakName | null;
 }
 
 const say = (line: string) => console.log(line);
 
 /** What was wrong, fault by fault. */
-async function runEpisode({ seed, procedure, rounds, build }: Episode): Promise<string[]> {
+async function runEpisode({ seed, procedure, rounds, saver, build }: Episode): Promise<string[]> {
   const plan = planOf(seed, rounds);
-  say(`seed ${seed}, procedure ${procedure}, build ${build ?? 'as it is'}`);
+  const flush = saver ? 'flash saver' : 'flush always';
+  say(`seed ${seed}, procedure ${procedure}, ${flush}, build ${build ?? 'as it is'}`);
   await using life = new Lifetime();
-  const ground = await startGround(life, { seed, procedure, build, messagesPerSecond: PER_S, say });
+  const ground = await startGround(life, { seed, procedure, build, saver, messagesPerSecond: PER_S, say });
   const { rig } = ground;
   await rig.whilePublishing('r', async () => {
     for (const [index, round] of plan.entries()) {
@@ -47,12 +50,18 @@ async function runEpisode({ seed, procedure, rounds, build }: Episode): Promise<
   });
   // The rig tells by the box's clock how fresh its status is.
   ground.setClock(0);
-  const wasDamaged = plan.some(({ steps }) => steps.onTheBox?.name === 'corrupt file');
-  const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, wasDamaged);
+  const had = (name: string) => plan.some(({ steps }) => [steps.onTheBox?.name, steps.onTheWay?.name].includes(name));
+  const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, {
+    wasDamaged: had('corrupt file'),
+    hasRefused: saver && had('disk full'),
+    isForgotten: saver && had('hub rollback'),
+  });
   say(`  ${acked} acknowledged, ${audit.messages} at the hub, ${declared} declared lost, ${epochs} stores`);
   for (const fault of faults) say(`BROKEN: ${fault}`);
   if (faults.length > 0)
-    say(`again: node test/fault/random.ts --seed ${seed} --procedure ${procedure} --rounds ${rounds}`);
+    say(
+      `again: node test/fault/random.ts --seed ${seed} --procedure ${procedure} --saver ${saver ? 'yes' : 'no'} --rounds ${rounds}`,
+    );
   return faults;
 }
 
@@ -62,6 +71,7 @@ async function main(): Promise<number> {
       minutes: { type: 'string', default: '0' },
       rounds: { type: 'string', default: '8' },
       procedure: { type: 'string' },
+      saver: { type: 'string' },
       seed: { type: 'string', default: String(randomInt(SEEDS)) },
       break: { type: 'string' },
     },
@@ -70,6 +80,7 @@ async function main(): Promise<number> {
   if (build !== null && !isBreakName(build)) throw new Error(`--break: expected one of ${breakNames.join(', ')}`);
   const one = procedures.find((name) => name === values.procedure);
   if (values.procedure !== undefined && !one) throw new Error(`--procedure: expected one of ${procedures.join(', ')}`);
+  if (values.saver !== undefined && !['yes', 'no'].includes(values.saver)) throw new Error('--saver: yes or no');
   const endsAtMs = performance.now() + Number(values.minutes) * 60_000;
   const first = Number(values.seed);
   const broken: number[] = [];
@@ -77,7 +88,8 @@ async function main(): Promise<number> {
   do {
     const seed = first + episodes;
     const procedure = one ?? procedures[seed % procedures.length] ?? 'read-back';
-    const faults = await runEpisode({ seed, procedure, rounds: Number(values.rounds), build });
+    const saver = values.saver === undefined ? isSaving(seed) : values.saver === 'yes';
+    const faults = await runEpisode({ seed, procedure, rounds: Number(values.rounds), saver, build });
     if (faults.length > 0) broken.push(seed);
     episodes++;
   } while (performance.now() < endsAtMs);
