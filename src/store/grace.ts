@@ -76,13 +76,15 @@ export class Grace {
 
   /**
    * The newest watermark whose position in the stream the hub still has; the oldest one where it has none of them. The
-   * cursor on disk with its `positions` is one too: that in memory is ahead of it. Those behind it are forgotten.
+   * cursor on disk with its `positions` is one too: that in memory is ahead of it. Null where nothing is to be kept. Those
+   * behind it are forgotten.
    */
   back(
     lane: Lane,
     positions: Position[],
     { stream, created, has }: Rollback,
-  ): { cursor: number; positions: Position[] } {
+  ): { cursor: number; positions: Position[] } | null {
+    if (this.#keep.ms === 0) return null;
     const newest = { cursor: lane.cursor, positions };
     const rows = this.#all.all(lane.id).map(({ cursor, positions }) => {
       return { cursor, positions: JSON.parse(positions) as Position[] };

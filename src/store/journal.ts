@@ -84,7 +84,7 @@ export class Journal implements Service {
     this.taken = new Taken(() => commits.schedule());
     const { saver, ledgerLane } = options;
     this.#saver = saver
-      ? new Saver(saver, ledgerLane, () => commits.gathering.successor(), {
+      ? new Saver(saver, ledgerLane, options.keep, () => commits.gathering.successor(), {
           wants: (lane) => this.#lanes.tails.wants(lane),
           give: (lane, batch, session) => this.#lanes.tails.give(lane, batch, session),
           lose: (loss) => this.#lanes.cursors.lose(loss),

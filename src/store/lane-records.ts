@@ -3,6 +3,7 @@ import type { LaneStates } from './lane-states.ts';
 import type { Loss, Position, Rollback } from './protocol.ts';
 import { BatchReader, type Record } from './record.ts';
 import type { Saver } from './saver.ts';
+import { failureError } from './store-error.ts';
 import type { Tail } from './tails.ts';
 import type { WriterThread } from './writer-thread.ts';
 
@@ -104,17 +105,22 @@ export class LaneRecords {
 
   /**
    * A stream of the lane has less than it had acknowledged: the lane goes back to before that, as far as it is kept. False
-   * where nothing of it is. Nothing may be under way in the lane.
+   * where nothing of it is. Nothing may be under way in the lane. Rejects with store_failed or disk_full: it stays where it is.
    */
   async rewind(lane: number, rollback: Rollback): Promise<boolean> {
-    this.#lanes.cursors.hold(lane, true);
-    const { cursor } = this.#lanes.cursors.of(lane);
-    const { watermark } = await this.#writer.ask('rewound', { kind: 'rewind', lane, cursor, rollback });
-    this.#lanes.cursors.hold(lane, false);
-    if (!watermark) return false;
-    // What the saver left to the hub alone is not on the disk.
-    this.#lanes.cursors.rewind({ ...watermark, isSparse: this.#saver !== null });
-    return true;
+    const { cursors } = this.#lanes;
+    cursors.hold(lane, true);
+    try {
+      const { cursor } = cursors.of(lane);
+      if (this.#saver?.giveBack(lane)) await this.#commits.whenDone();
+      const { watermark, failure } = await this.#writer.ask('rewound', { kind: 'rewind', lane, cursor, rollback });
+      if (failure) throw failureError(failure);
+      // Of what the saver left to the hub alone, not all may be on the disk.
+      if (watermark) cursors.rewind({ ...watermark, isSparse: this.#saver !== null });
+      return watermark !== null;
+    } finally {
+      cursors.hold(lane, false);
+    }
   }
 
   /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */

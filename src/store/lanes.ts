@@ -160,10 +160,13 @@ export class Lanes {
     const handed = batch.reader > 0 && this.#hand(lane, span);
     if (isNumbered) this.#sent(lane, span);
     this.#batches.insert(lane.id, first, batch.count, batch.newestMs, stored);
+    const isLate = first < lane.lastSequence;
     lane.lastSequence = Math.max(lane.lastSequence, first + count - 1);
     lane.records += batch.count;
     lane.bytes += need;
-    this.#totals.grown(lane);
+    // A start counts only what is behind the last sequence of the totals.
+    if (isLate) this.#totals.save(lane);
+    else this.#totals.grown(lane);
     if (lane.oldestFirst === 0) {
       lane.oldestFirst = first;
       lane.oldestMs = batch.newestMs;
@@ -232,7 +235,10 @@ export class Lanes {
   rewind(index: number, cursor: number, rollback: Rollback): Watermark | null {
     const lane = this.#lane(index);
     const back = this.#grace.back(lane, this.#table.positions(lane.id), rollback);
-    if (back.cursor >= cursor) return null;
+    this.#lookAtOldest(lane);
+    this.#totals.recount(lane);
+    this.#save(lane);
+    if (!back || back.cursor >= cursor) return null;
     lane.cursor = back.cursor;
     const { stream: lost, created, lastSequence } = rollback;
     for (const { stream } of this.#table.positions(lane.id)) {

@@ -283,4 +283,4 @@ export type Reply =
   | { kind: 'points'; id: number; points: HistoryPoint[] }
   | { kind: 'state'; lanes: LaneState[]; store: StoreState }
   /** Where the lane stands now; null: nothing of it is kept, or the store failed. */
-  | { kind: 'rewound'; id: number; watermark: Watermark | null };
+  | { kind: 'rewound'; id: number; watermark: Watermark | null; failure: StoreFailure | null };

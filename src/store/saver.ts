@@ -1,14 +1,15 @@
 import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { Gathering } from './gathering.ts';
-import type { BatchResult, CommitBatch, Loss, Reservation } from './protocol.ts';
+import type { BatchResult, CommitBatch, KeepSettings, Loss, Reservation } from './protocol.ts';
 import { BatchReader } from './record.ts';
+import { Spared } from './spared.ts';
 
 /**
  * The flash saver: while the hub answers, its PubAck is the receipt, and what it has taken is never written here. Messages
  * of one turn of the loop are numbered and handed to the lane's reader at once, and held in memory:
  *
- *                  ┌─ the cursor passes them (the hub has them) ─▶ receipts, forgotten: nothing was written
+ *                  ┌─ the cursor passes them (the hub has them) ─▶ receipts, nothing was written; kept a while
  *   arrive ─▶ held ┤
  *                  └─ `hold` is over, or the link is down ───────▶ commit, fsync ─▶ receipts
  *
@@ -52,6 +53,7 @@ interface Held {
   readonly gathering: Gathering;
   readonly batches: CommitBatch[];
   readonly results: BatchResult[];
+  readonly count: number;
   readonly last: number;
   readonly atMs: number;
   /** The hub will never take some of it. */
@@ -86,14 +88,25 @@ export class Saver {
   readonly #ports: SaverPorts;
   readonly #lanes: SavedLane[];
   readonly #successor: () => Gathering;
+  readonly #kept: Spared;
   #timer: NodeJS.Timeout | undefined;
   #isLinked = false;
   #spared = 0;
   #written = 0;
 
-  /** `lanes`: how many take part, the first ones of the journal. `gathering` makes an empty one. */
-  constructor(settings: SaverSettings, lanes: number, gathering: () => Gathering, ports: SaverPorts) {
+  /**
+   * `lanes`: how many take part, the first ones of the journal. `gathering` makes an empty one. `keep`: for how long what
+   * the hub alone has is kept, and how much.
+   */
+  constructor(
+    settings: SaverSettings,
+    lanes: number,
+    keep: KeepSettings,
+    gathering: () => Gathering,
+    ports: SaverPorts,
+  ) {
     this.#settings = settings;
+    this.#kept = new Spared(keep);
     this.#ports = ports;
     this.#successor = gathering;
     this.#lanes = Array.from({ length: lanes }, () => ({
@@ -167,6 +180,7 @@ export class Saver {
       gathering,
       batches,
       results,
+      count: gathering.count,
       last: saved.given,
       atMs: nowMs,
       isLost: false,
@@ -185,12 +199,29 @@ export class Saver {
     let spared = 0;
     while (saved?.held[0] && saved.held[0].last <= cursor && !saved.held[0].isLost) {
       const held = saved.held.shift() as Held;
-      if (held.state === 'held') spared += held.gathering.count;
+      if (held.state === 'held') {
+        spared += held.count;
+        this.#kept.keep(lane, held.batches, performance.now());
+      }
       held.state = 'settled';
       held.gathering.settle(held.results);
     }
     this.#spared += spared;
     return spared;
+  }
+
+  /** The hub may have lost what it alone had: what is kept goes to the disk, with all that is held. True where there is any. */
+  giveBack(lane: number): boolean {
+    const saved = this.#lanes[lane];
+    if (!saved) return false;
+    for (const batch of this.#kept.take(lane).toReversed()) {
+      const { count, after = 0 } = batch;
+      const results = [{ first: after + 1, failure: null, handed: true }];
+      const held = { lane, gathering: this.#successor(), batches: [batch], results, count, last: after + count };
+      saved.held.unshift({ ...held, atMs: performance.now(), isLost: false, state: 'held' });
+    }
+    saved.isDue = saved.held.length > 0;
+    return saved.isDue;
   }
 
   /** The hub will never take these: their loss is declared on the disk, and they go there too before their receipts. */
@@ -284,13 +315,13 @@ export class Saver {
     held.state = 'settled';
     gathering.settle(results);
     if (!failure) {
-      this.#written += gathering.count;
+      this.#written += held.count;
       return;
     }
     // Its numbers were given, and the hub may have some of them.
-    const first = held.last - gathering.count + 1;
-    const { lane, last } = held;
-    this.#ports.lose({ lane, reason: 'refused', count: gathering.count, first, last, detail: failure.message });
+    const { lane, count, last } = held;
+    const first = last - count + 1;
+    this.#ports.lose({ lane, reason: 'refused', count, first, last, detail: failure.message });
   }
 
   /** After each commit: the writer has numbered up to here. */
@@ -327,6 +358,7 @@ export class Saver {
   /** The store was opened, or opened again: reservations of before count no more, and what is held goes there. */
   opened(lastSequences: readonly number[]): void {
     this.learn(lastSequences);
+    this.#kept.clear();
     for (const saved of this.#lanes) saved.reservedTo = 0;
     this.#writeAll();
   }

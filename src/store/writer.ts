@@ -171,12 +171,13 @@ class Writer {
 
   rewind({ id, lane, cursor, rollback }: Extract<Request, { kind: 'rewind' }>): void {
     let watermark: Watermark | null = null;
+    let failure: StoreFailure | null = null;
     try {
       watermark = this.#store.transaction(({ lanes }) => lanes.rewind(lane, cursor, rollback));
     } catch (error) {
-      this.#store.fail(error, 'cannot take a cursor back');
+      failure = this.#store.fail(error, 'cannot take a cursor back');
     }
-    post({ kind: 'rewound', id, watermark });
+    post({ kind: 'rewound', id, watermark, failure });
     this.report();
   }
 

@@ -74,7 +74,7 @@ export interface Records {
   place(lane: number, position: Position): Promise<void>;
   /**
    * The stream has less than it had acknowledged; up to `has` it still has that (0: not known). The lane goes back as far
-   * as it has kept what was acknowledged; false where that is nothing.
+   * as it has kept what was acknowledged; false where that is nothing. Rejects where the journal can't write.
    */
   rewind(
     lane: number,

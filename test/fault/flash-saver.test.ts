@@ -9,7 +9,7 @@ import { atEnd, type Scope } from '../support/scope.ts';
 import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
-import { startUplink, startUplinkProcess, type UplinkOptions } from '../support/uplink.ts';
+import { startUplink, startUplinkProcess, type UplinkOptions, untilHeld } from '../support/uplink.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
@@ -32,20 +32,6 @@ async function rig(scope: Scope, procedure: Procedure) {
   const options = { folder, leafUrl: `nats://127.0.0.1:${proxy.port}`, lanes: [laneFor(procedure)] };
   const open = (saverHoldMs: number) => startUplink(scope, { ...options, saverHoldMs });
   return { hub, client, proxy, options, open };
-}
-
-type Opened = Awaited<ReturnType<typeof startUplink>>;
-
-/** The numbers are reserved, and the lane keeps up: from now on it is held. */
-async function untilHeld(uplink: Opened): Promise<void> {
-  await waitFor('the lane to keep up', () => ['idle', 'sending'].includes(uplink.status().state));
-  const { commits } = uplink.journal.status();
-  let first = 1_000_000;
-  const isSpared = async () => {
-    await uplink.produce(1, 't.warm', { first: first++ });
-    return (uplink.journal.status().saver?.spared ?? 0) > 0;
-  };
-  await waitFor(`a message to be spared after ${commits} commits`, isSpared);
 }
 
 /** A box that dies twice with what it sent nowhere on its disk, and what is at the hub once another has ended its work. */

@@ -7,10 +7,10 @@ import { laneOf } from '../support/journal.ts';
 import { startNatsServer } from '../support/nats-server.ts';
 import { binaryFor, createStreamFor, laneFor, type Procedure, procedures, statusNames } from '../support/procedures.ts';
 import type { Scope } from '../support/scope.ts';
-import { readNumbers } from '../support/sent-numbers.ts';
+import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
-import { startUplink } from '../support/uplink.ts';
+import { startUplink, untilHeld } from '../support/uplink.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
@@ -72,8 +72,8 @@ async function everythingOnce({ reader }: Rig, count: number): Promise<void> {
 }
 
 const inOrder = async ({ reader }: Rig) => {
-  const numbers = (await readNumbers(reader, 'T')).map(({ n }) => n).filter((n) => n > 0);
-  assert(numbers.every((n, i) => i === 0 || n > (numbers[i - 1] ?? 0)));
+  const sequences = (await readNumbers(reader, 'T')).filter(({ n }) => n > 0).map(({ sequence }) => sequence);
+  assert(sequences.every((sequence, i) => i === 0 || sequence > (sequences[i - 1] ?? 0)));
 };
 
 // Mostly waits, for hubs to start and to stop.
@@ -116,6 +116,34 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
         await inOrder(rig);
         await uplink.drained();
       }
+    });
+
+    it(`gets what the saver never wrote, by ${procedure}`, async (scope) => {
+      const rig = await startHub(scope, procedure);
+      await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
+      const options = { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS, saverHoldMs: 60_000 };
+      const uplink = await startUplink(scope, options);
+      await untilHeld(uplink);
+      await rig.save();
+      await untilHeld(uplink);
+      const { saver, lanes: before } = uplink.journal.status();
+      await uplink.produce(2_000, 't.a');
+      const after = uplink.journal.status();
+      assert.equal(after.saver?.spared, (saver?.spared ?? 0) + 2_000, 'nothing of it is on the disk');
+      await rig.rollBack();
+      // More comes meanwhile, and goes to disk.
+      await uplink.produce(100, 't.a', { first: 2_001 });
+      await waitForStream(rig.reader, 'T', (before[0]?.lastSequence ?? 0) + 2_100, { timeoutMs: 40_000 });
+      await uplink.drained();
+      await inOrder(rig);
+      assertExactly(
+        (await readNumbers(rig.reader, 'T')).filter(({ n }) => n > 0 && n < 1_000_000),
+        2_100,
+      );
+      assert.equal(laneOf(uplink.journal, 0).depth, 0);
+      await uplink.stop();
+      const again = await startUplink(scope, { ...options, folder: uplink.folder, linked: false });
+      assert.equal(laneOf(again.journal, 0).depth, 0, 'what was written late is counted');
     });
 
     it(`gets it from a box that was killed meanwhile, by ${procedure}`, async (scope) => {

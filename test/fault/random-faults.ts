@@ -141,6 +141,11 @@ export function isSaving(seed: number): boolean {
   return new SeededRandom(seed + SAVER_SEEDS).chance(0.5);
 }
 
+/** The hub is put back while the box loses what it keeps in memory, or can't write it. */
+export function isForgotten({ steps: { onTheBox, onTheWay } }: Round): boolean {
+  return onTheWay?.name === 'hub rollback' && ['kill', 'disk full'].includes(onTheBox?.name ?? '');
+}
+
 /** The faults of one episode. */
 export function planOf(seed: number, rounds: number): Round[] {
   const random = new SeededRandom(seed);

@@ -13,8 +13,8 @@ import { LEDGER_STREAM, type Rig, STREAM } from './rig.ts';
  *   a damaged file the next store goes on behind what the hub has: below that, the numbers are there by the old identity.
  *
  * Only a damaged file may lose anything: the other faults give no reason to. With the flash saver, numbers that a crash left
- * unused are named as `unassigned`; a full disk may refuse what was given a number; and a hub that is put back may have had
- * what no disk had.
+ * unused are named as `unassigned`; a full disk may refuse what was given a number; and a hub that is put back while the box
+ * is killed may have had what nobody else had.
  */
 export interface RandomVerdict {
   acked: number;

@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util';
 import { type BreakName, breakNames, isBreakName } from '../support/broken-build.ts';
 import { type Procedure, procedures } from '../support/procedures.ts';
 import { Lifetime } from '../support/scope.ts';
-import { apply, isSaving, planOf, startGround } from './random-faults.ts';
+import { apply, isForgotten, isSaving, planOf, startGround } from './random-faults.ts';
 import { judgeRandom } from './random-verdict.ts';
 
 const SEEDS = 1_000_000;
@@ -54,7 +54,7 @@ async function runEpisode({ seed, procedure, rounds, saver, build }: Episode): P
   const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, {
     wasDamaged: had('corrupt file'),
     hasRefused: saver && had('disk full'),
-    isForgotten: saver && had('hub rollback'),
+    isForgotten: saver && plan.some(isForgotten),
   });
   say(`  ${acked} acknowledged, ${audit.messages} at the hub, ${declared} declared lost, ${epochs} stores`);
   for (const fault of faults) say(`BROKEN: ${fault}`);

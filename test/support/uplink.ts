@@ -187,6 +187,20 @@ export async function startUplink(
   return uplink;
 }
 
+/** With the saver: the numbers are reserved, and the lane keeps up, so that from now on messages are held. */
+export async function untilHeld(uplink: Uplink): Promise<void> {
+  await waitFor('the lane to keep up', () => ['idle', 'sending'].includes(uplink.status().state), {
+    timeoutMs: 20_000,
+  });
+  const { commits, saver } = uplink.journal.status();
+  let first = 1_000_000 + (saver?.spared ?? 0) + (saver?.written ?? 0);
+  const isSpared = async () => {
+    await uplink.produce(1, 't.warm', { first: first++ });
+    return (uplink.journal.status().saver?.spared ?? 0) > (saver?.spared ?? 0);
+  };
+  await waitFor(`a message to be spared after ${commits} commits`, isSpared);
+}
+
 export interface UplinkProcessOptions extends Omit<UplinkOptions, 'leafUrl'> {
   /** '' for no link. */
   leafUrl: string;
