@@ -118,6 +118,31 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
       }
     });
 
+    it(`has it in order whatever the box forgets after that, by ${procedure}`, async (scope) => {
+      const rig = await startHub(scope, procedure);
+      await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
+      const options = { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS };
+      const uplink = await startUplink(scope, options);
+      await uplink.produce(10, 't.a');
+      await uplink.drained();
+      await rig.save();
+      await uplink.produce(FEW, 't.a', { first: 11 });
+      await uplink.drained();
+      await rig.rollBack();
+      await waitFor('the hub', () => streamState(rig.reader, 'T'), { timeoutMs: 20_000 });
+      await uplink.produce(FEW, 't.a', { first: 11 + FEW });
+      await uplink.drained();
+      // As a killed box leaves it: the cursor on the disk is far behind.
+      const folder = tempDir(scope, 'left');
+      cpSync(uplink.folder, folder, { recursive: true });
+      await uplink.stop();
+      const again = await startUplink(scope, { ...options, folder });
+      await again.produce(10, 't.a', { first: 11 + 2 * FEW });
+      await again.drained();
+      await inOrder(rig);
+      await everythingOnce(rig, 20 + 2 * FEW);
+    });
+
     it(`gets what the saver never wrote, by ${procedure}`, async (scope) => {
       const rig = await startHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
