@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts';
  * its last sequence, so that whoever opens the store after a crash, this release or the one before, goes on behind it;
  * a row of `meta` has where they begin, so that those of which the disk knows nothing are declared.
  */
-const PREFIX = 'reserved ';
+export const RESERVED = 'reserved ';
 /** Ledger rows of one lane and start; what is behind the last of them is one more. */
 const HOLES_MAX = 64;
 const DETAIL = 'set aside in memory when the box stopped without warning: no receipt was given, or the hub has them';
@@ -27,12 +27,12 @@ export class ReservedNumbers {
   note(lane: Lane, given: number, to: number): void {
     this.#db
       .prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)')
-      .run(PREFIX + lane.id, JSON.stringify([given, to]));
+      .run(RESERVED + lane.id, JSON.stringify([given, to]));
   }
 
   /** All that were given are used, and no more: the store is closed in order. */
   clear(lane: Lane): void {
-    this.#db.prepare('DELETE FROM meta WHERE key = ?').run(PREFIX + lane.id);
+    this.#db.prepare('DELETE FROM meta WHERE key = ?').run(RESERVED + lane.id);
   }
 
   /** After a crash: declares those that are not on the disk and that the cursor has not passed. True where there were any. */
@@ -40,7 +40,7 @@ export class ReservedNumbers {
     const value = this.#db
       .prepare('SELECT value FROM meta WHERE key = ?')
       .pluck()
-      .get(PREFIX + lane.id);
+      .get(RESERVED + lane.id);
     if (typeof value !== 'string') return false;
     const [given, to] = JSON.parse(value) as [number, number];
     let after = Math.max(given, lane.cursor);

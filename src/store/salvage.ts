@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { LANE_STRIDE, LANES_MAX } from './batch-table.ts';
 import { PageFile, type Row, type Value } from './page-file.ts';
+import { RESERVED } from './reserved-numbers.ts';
 import { missingSpans } from './salvage-gaps.ts';
 
 /**
@@ -157,11 +158,14 @@ class Salvage {
   /** Puts the lane's numbers in order, and what is missing between them into the ledger. */
   #mend({ id, name }: { id: number; name: string }): void {
     const gaps = missingSpans(this.#db, id, name);
+    // Numbers that the saver had set aside are among them: told of here, and not once more at the start.
+    const isSaved = this.#db.prepare('DELETE FROM meta WHERE key = ?').run(RESERVED + id).changes > 0;
+    const detail = `not readable any more in the damaged store${isSaved ? ', or at the hub alone, or never used' : ''}`;
     const insert = this.#db.prepare(
       "INSERT INTO ledger (lane, reason, count, first, last, at_ms, detail) VALUES (?, 'corrupt', ?, ?, ?, ?, ?)",
     );
     for (const { first, last, count } of gaps) {
-      insert.run(name, count, first, last, Date.now(), 'not readable any more in the damaged store');
+      insert.run(name, count, first, last, Date.now(), detail);
     }
   }
 }

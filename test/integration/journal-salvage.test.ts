@@ -254,3 +254,24 @@ describe('a store that', () => {
     assert.equal(readdirSync(folder).filter((name) => name.includes('damaged')).length, 3);
   });
 });
+
+it('a damaged store tells of each number that the saver had set aside once', async (scope) => {
+  const folder = tempDir(scope, 'saver');
+  const saver = { holdMs: 60_000 };
+  const journal = await openJournal(scope, { folder, saver });
+  journal.linked = true;
+  await produce(journal, 0, 100, (n) => message('a', String(n)), { ahead: 10 });
+  const left = tempDir(scope, 'left');
+  cpSync(folder, left, { recursive: true });
+  settled(left);
+  change(file(left), (bytes) => bytes.write('no store', 0));
+  const second = await openJournal(scope, { folder: left, saver });
+  assert.notEqual(second.epoch, journal.epoch);
+  const { lastSequence } = laneOf(second, 0);
+  assert(lastSequence > 4_000, 'the numbers go on behind what was set aside');
+  await second.stop();
+  const rows = storedLedger(left).filter(({ first }) => first !== null);
+  const told = rows.reduce((sum, { count }) => sum + count, 0);
+  assert.equal(told, lastSequence - 100);
+  assert.match(rows[0]?.detail ?? '', /or at the hub alone, or never used/);
+});
