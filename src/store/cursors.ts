@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Loss, Position, Watermark } from './protocol.ts';
+import type { Former, Loss, Position, Watermark } from './protocol.ts';
 
 /** Acknowledged records after which a cursor goes to disk with the next commit; trim in chunks costs fewer writes. */
 const RIDE_RECORDS = 1_000;
@@ -21,6 +21,7 @@ interface Cursor {
   savedAtMs: number;
   positions: Position[];
   isSparse: boolean;
+  readonly formers: readonly Former[];
   /** What the cursor is about to pass without its being at the hub: as many as are in flight at the most. */
   losses: Loss[];
   /** Goes to disk at once: a stream is new, something was lost, or a reader waits. */
@@ -37,9 +38,10 @@ export class Cursors {
   readonly #cursors: Cursor[];
 
   constructor(watermarks: readonly Watermark[], nowMs: number) {
-    this.#cursors = watermarks.map(({ cursor, positions, isSparse = false }) => ({
+    this.#cursors = watermarks.map(({ cursor, positions, isSparse = false, formers = [] }) => ({
       cursor,
       isSparse,
+      formers,
       passed: 0,
       marks: [{ cursor, passed: 0 }],
       saved: cursor,
@@ -51,7 +53,7 @@ export class Cursors {
     }));
   }
 
-  of(lane: number): { cursor: number; positions: readonly Position[]; isSparse: boolean } {
+  of(lane: number): { cursor: number; positions: readonly Position[]; isSparse: boolean; formers: readonly Former[] } {
     return this.#at(lane);
   }
 

@@ -1,4 +1,5 @@
 import type { Commits } from './commits.ts';
+import type { Cursors } from './cursors.ts';
 import type { LaneStates } from './lane-states.ts';
 import type { Loss, Position, Rollback } from './protocol.ts';
 import { BatchReader, type Record } from './record.ts';
@@ -70,9 +71,9 @@ export class LaneRecords {
   }
 
   /** Where a lane stands with the hub. */
-  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number; isSparse: boolean } {
-    const { cursor, positions, isSparse } = this.#lanes.cursors.of(lane);
-    return { cursor, positions, isSparse, lastSequence: this.lastSequence(lane) };
+  resume(lane: number): ReturnType<Cursors['of']> & { lastSequence: number } {
+    const { cursor, positions, isSparse, formers } = this.#lanes.cursors.of(lane);
+    return { cursor, positions, isSparse, formers, lastSequence: this.lastSequence(lane) };
   }
 
   /** On disk or only in memory yet. */

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { Deflater } from './codec.ts';
 import { DoubtWindow } from './doubt-window.ts';
 import type { Step } from './grace.ts';
-import type { LaneSettings, Position } from './protocol.ts';
+import type { Former, LaneSettings, Position } from './protocol.ts';
 
 /** A lane in memory of the writer thread; its figures follow a transaction back when that fails. */
 export interface Lane {
@@ -29,6 +29,7 @@ export interface Lane {
   doubt: DoubtWindow;
   /** Records behind the cursor may be at the hub alone. */
   isSparse: boolean;
+  formers: readonly Former[];
   /** Null where batches are stored as they are. */
   deflater: Deflater | null;
   evicted: number;
@@ -81,6 +82,7 @@ export class LaneTable {
     const empty = {
       reservedTo: 0,
       isSparse: false,
+      formers: [],
       records: 0,
       bytes: 0,
       keptRecords: 0,

@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
 import { Codec } from './codec.ts';
 import type { Span } from './doubt-window.ts';
+import { formersOf } from './former-epochs.ts';
 import { Grace } from './grace.ts';
 import { blobsOf, type LaneBlobs } from './lane-blobs.ts';
 import { LaneRoom } from './lane-room.ts';
@@ -26,6 +27,7 @@ import { Totals } from './totals.ts';
  * two commits. Whole batches are appended, trimmed once the hub has acknowledged them, evicted and expired.
  */
 export class Lanes {
+  readonly #db: Database.Database;
   readonly #ledger: Ledger;
   readonly #table: LaneTable;
   readonly #batches: BatchTable;
@@ -40,6 +42,7 @@ export class Lanes {
   readonly room: LaneRoom;
 
   constructor(db: Database.Database, ledger: Ledger, keep: KeepSettings) {
+    this.#db = db;
     this.#ledger = ledger;
     this.#table = new LaneTable(db);
     this.#batches = new BatchTable(db);
@@ -80,6 +83,7 @@ export class Lanes {
     this.#grace.load(lane, performance.now());
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     lane.isSparse = this.#reserved.load(lane);
+    lane.formers = formersOf(this.#db, settings.name);
     return lane;
   }
 
@@ -116,10 +120,11 @@ export class Lanes {
   }
 
   watermarks(): Watermark[] {
-    return this.#lanes.map(({ id, cursor, isSparse }, lane) => ({
+    return this.#lanes.map(({ id, cursor, isSparse, formers }, lane) => ({
       lane,
       cursor,
       isSparse,
+      formers,
       positions: this.#table.positions(id),
       losses: [],
     }));

@@ -73,6 +73,8 @@ export interface Watermark {
   positions: Position[];
   /** Records behind the cursor may be at the hub alone: the saver was at work when the box stopped without warning. */
   isSparse?: boolean;
+  /** At the opening: under which other epochs the hub may have records of the lane, and up to which. */
+  formers?: readonly Former[];
   /** What the cursor passes without its being at the hub. In the same commit, so that it is declared once. */
   losses: Loss[];
 }
@@ -93,6 +95,12 @@ export interface KeepSettings {
 }
 
 /** A stream has less than it had acknowledged. */
+/** Records up to `last` may be at the hub under this epoch: the store was salvaged since. */
+export interface Former {
+  readonly epoch: string;
+  readonly last: number;
+}
+
 export interface Rollback {
   readonly stream: string;
   /** As the stream is now. */

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { LANE_STRIDE, LANES_MAX } from './batch-table.ts';
+import { noteFormer } from './former-epochs.ts';
 import { PageFile, type Row, type Value } from './page-file.ts';
 import { RESERVED } from './reserved-numbers.ts';
 import { missingSpans } from './salvage-gaps.ts';
@@ -71,6 +72,8 @@ class Salvage {
     this.#db.exec('BEGIN IMMEDIATE');
     const isLate = this.#copy((page) => this.#tableOf.has(page)) || (this.#isTorn && this.#copy(() => true));
     for (const lane of this.#lanes()) this.#mend(lane);
+    const ends = this.#db.prepare<[], { name: string; last_sequence: number }>('SELECT name, last_sequence FROM lane');
+    if (this.#result.epoch !== '') noteFormer(this.#db, this.#result.epoch, ends.all());
     this.#db.exec('COMMIT');
     const notes = [
       isLate ? 'time was up before all of it was read' : '',

@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
 import type { Hub, Position, Records } from './ports.ts';
-import { type Inbox, readBack } from './read-back.ts';
+import { type Identity, type Inbox, readBack } from './read-back.ts';
 import { readWatermark, type Watermark } from './watermark.ts';
 
 /**
@@ -42,6 +42,8 @@ export interface ReconcileLane {
   own: string | null;
   /** `.<epoch>.<lane>.`: what a record id ends with before the sequence. */
   idEnd: string;
+  /** See `Identity`. */
+  formers: Identity['formers'];
   /** Stream → sequence of the last record of the lane that it acknowledged in this run. */
   proofs: Map<string, number>;
   /** Stream → how far it is known to have been in this run. */
@@ -101,7 +103,7 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     // While the box was down, records of it may have been carried to the hub another way, past the watermark; and those
     // that the cursor went back over may have come by read-back, behind an older one.
     if (doubt === null || isRewound || (isOpen && !isTold)) {
-      const identity = { idEnd: lane.idEnd, cursor };
+      const identity = { idEnd: lane.idEnd, formers: lane.formers, cursor };
       const { found, ours, foreign } = await readBack(parts, info, after, identity, own ? [] : lane.filters);
       for (const sequence of found) result.stored.add(sequence);
       if (own && foreign > 0) result.alarms.push(foreignWriter(info, foreign));

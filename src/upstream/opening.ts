@@ -81,7 +81,9 @@ export class Opening {
     // Records of another box may have come, or still come, another way: nobody here knows which.
     const doubt = isForeign ? null : this.#doubt;
     const forget = () => this.#forget();
-    const lane = { index, own, proofs, ends, forget, idEnd, filters, watermarkIn: this.#batches.subjectIn };
+    const { formers: epochs = [] } = records.resume(index);
+    const formers = epochs.map(({ epoch, last }) => ({ idEnd: idEndOf(epoch, name), last }));
+    const lane = { index, own, proofs, ends, forget, idEnd, formers, filters, watermarkIn: this.#batches.subjectIn };
     const found = await reconcile({ ...this.#lane, inbox: this.#inbox }, lane, doubt);
     const { batches, untilBatches } = await this.#chooseBatches(found, idEnd, doubt);
     check();

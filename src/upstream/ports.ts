@@ -67,8 +67,17 @@ export interface Records {
   readonly epoch: string;
   /** Up to `end` the lane has nothing behind `after` but these batches. */
   read(lane: number, after: number): Promise<{ batches: Batch[]; end: number }>;
-  /** `isSparse`: some records behind the cursor may be at the hub alone. */
-  resume(lane: number): { cursor: number; positions: readonly Position[]; lastSequence: number; isSparse?: boolean };
+  /**
+   * `isSparse`: some records behind the cursor may be at the hub alone. `formers`: records up to `last` may be there under
+   * these epochs.
+   */
+  resume(lane: number): {
+    cursor: number;
+    positions: readonly Position[];
+    lastSequence: number;
+    isSparse?: boolean;
+    formers?: readonly { epoch: string; last: number }[];
+  };
   /** The cursor passes `count` more records. */
   acknowledge(lane: number, cursor: number, count: number): void;
   place(lane: number, position: Position): Promise<void>;

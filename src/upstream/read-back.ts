@@ -42,6 +42,8 @@ const PLACES_MAX = 40;
 export interface Identity {
   /** `.<epoch>.<lane>.`: what a record id ends with before the sequence. */
   readonly idEnd: string;
+  /** The same of epochs before, by which records up to `last` may be known. */
+  readonly formers: readonly { readonly idEnd: string; readonly last: number }[];
   readonly cursor: number;
 }
 
@@ -53,17 +55,24 @@ export async function readBack(
   parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
   stream: StreamInfo,
   after: number,
-  { idEnd, cursor }: Identity,
+  { idEnd, formers, cursor }: Identity,
   filters: readonly string[],
 ): Promise<ReadBack> {
   const result: ReadBack = { found: new Set(), ours: 0, foreign: 0 };
   const from = Math.max(after + 1, stream.firstSequence, 1);
   if (from > stream.lastSequence) return result;
   const take = (headers: Buffer) => {
-    const sequence = sequenceIn(headerValue(headers, 'Petiole-Id'), idEnd);
+    const id = headerValue(headers, 'Petiole-Id');
+    let sequence = sequenceIn(id, idEnd);
+    let last = Infinity;
+    for (let i = 0; sequence === 0 && i < formers.length; i++) {
+      const former = formers[i] as Identity['formers'][number];
+      sequence = sequenceIn(id, former.idEnd);
+      last = former.last;
+    }
     if (sequence === 0) result.foreign++;
     else result.ours++;
-    if (sequence > cursor) result.found.add(sequence);
+    if (sequence > cursor && sequence <= last) result.found.add(sequence);
   };
   await readFrom(parts, stream, from, { filters, headersOnly: true }, take);
   return result;

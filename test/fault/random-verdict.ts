@@ -23,6 +23,8 @@ export interface RandomVerdict {
   declared: number;
   epochs: number;
   faults: string[];
+  /** What the ledger says, row by row. */
+  told: string[];
 }
 
 interface Row {
@@ -32,6 +34,7 @@ interface Row {
   count: number;
   first: number | null;
   last: number | null;
+  detail: string;
 }
 
 /** What the episode gave reason to. */
@@ -89,5 +92,8 @@ export async function judgeRandom(rig: Rig, { wasDamaged, hasRefused, isForgotte
   const errors = rig.loads.flatMap((load) => load.errors);
   must(errors.length === 0, `wrong answers to the senders: ${errors.slice(0, 3)}`);
   const sum = Object.values(acked).reduce((total, ranges) => total + countRanges(ranges), 0);
-  return { acked: sum, audit, declared, epochs: lanes.length, faults };
+  const told = [...rows.values()].map(({ epoch, lane, reason, count, first, last, detail }) => {
+    return `${epoch} ${lane} ${reason} ${count}: ${first}-${last} ${detail}`;
+  });
+  return { acked: sum, audit, declared, epochs: lanes.length, faults, told };
 }

@@ -51,17 +51,20 @@ async function runEpisode({ seed, procedure, rounds, saver, build }: Episode): P
   // The rig tells by the box's clock how fresh its status is.
   ground.setClock(0);
   const had = (name: string) => plan.some(({ steps }) => [steps.onTheBox?.name, steps.onTheWay?.name].includes(name));
-  const { acked, audit, declared, epochs, faults } = await judgeRandom(rig, {
+  const { acked, audit, declared, epochs, faults, told } = await judgeRandom(rig, {
     wasDamaged: had('corrupt file'),
     hasRefused: saver && had('disk full'),
     isForgotten: saver && plan.some(isForgotten),
   });
   say(`  ${acked} acknowledged, ${audit.messages} at the hub, ${declared} declared lost, ${epochs} stores`);
+  if (faults.length === 0) return faults;
   for (const fault of faults) say(`BROKEN: ${fault}`);
-  if (faults.length > 0)
-    say(
-      `again: node test/fault/random.ts --seed ${seed} --procedure ${procedure} --saver ${saver ? 'yes' : 'no'} --rounds ${rounds}`,
-    );
+  for (const row of told) say(`  ledger: ${row}`);
+  for (const [lane, { records, lastSequence }] of Object.entries(audit.lanes))
+    say(`  at the hub: ${lane}, ${records} records up to ${lastSequence}`);
+  say(
+    `again: node test/fault/random.ts --seed ${seed} --procedure ${procedure} --saver ${saver ? 'yes' : 'no'} --rounds ${rounds}`,
+  );
   return faults;
 }
 

@@ -22,7 +22,8 @@ function setting(stream: ScriptedStream | null, position: number, cursor: number
   records.positions = [{ stream: 'S', created: 'monday', sequence: position }];
   const ends = new Map<string, number>();
   let forgotten = 0;
-  const lane = { index: 0, idEnd: ID_END, proofs: new Map(), ends, filters: [], watermarkIn: () => null };
+  const formers = [{ idEnd: '.d.lane.', last: 60 }];
+  const lane = { index: 0, idEnd: ID_END, formers, proofs: new Map(), ends, filters: [], watermarkIn: () => null };
   const forget = () => {
     forgotten++;
   };
@@ -54,6 +55,16 @@ describe('reconciling a shared stream', () => {
     assert.deepEqual(known.hub.calls, ['STREAM.INFO.S']);
     assert.equal((await setting(streamOf(1, [1, 2]), 0, 0).run(new Set([7]))).stored.size, 2);
     assert.equal((await setting(streamOf(1, [1, 2]), 0, 0).run(null)).stored.size, 2);
+  });
+
+  it('knows records by the epoch that they had, but not those whose numbers were given again', async () => {
+    const stream = streamOf(101, [61, 62]);
+    for (const [i, n] of [59, 60, 61].entries()) stream.messages.set(98 + i, `box.d.lane.${n}`);
+    const shared = await setting(stream, 97, 58).run(null);
+    assert.deepEqual([...shared.stored], [61, 62, 59, 60]);
+    const own = await setting(stream, 97, 58).run(null, true);
+    assert.deepEqual([own.stored.size, own.skip, own.alarms], [4, 0, []], 'no foreign writer');
+    assert.deepEqual([...(await setting(streamOf(101, [null]), 97, 58).run(null)).stored], []);
   });
 
   it('believes nothing that was known before where the stream has been further, though the cursor had not', async () => {
