@@ -36,7 +36,7 @@ export async function audit(options: JournalOptions): Promise<number> {
   const progress = new Progress('reading the streams of the hub', 1);
   let lanes: LaneAudit[];
   try {
-    const reading = new Audit(session, known.epoch);
+    const reading = new Audit(session, config.gateway.name, known.epoch);
     reading.progress = (read, total) => progress.at(read / total);
     const ledgerSubject = `petiole.${config.gateway.name}.ledger`;
     const produced = known.lanes.map((lane) => producedOf(lane, config, ledgerSubject));
@@ -46,7 +46,8 @@ export async function audit(options: JournalOptions): Promise<number> {
     await session.stop();
   }
   const clean = lanes.every(
-    (lane) => lane.missingCount + lane.duplicates + lane.outOfOrder === 0 && lane.watermark <= lane.produced,
+    (lane) =>
+      lane.missingCount + lane.duplicates + lane.outOfOrder === 0 && lane.watermark <= lane.produced + lane.unused,
   );
   print(options.json, { epoch: known.epoch, clean, lanes }, () =>
     [...lanes.flatMap(textOf), clean ? 'The difference is empty.' : 'There is a difference.'].join('\n'),
@@ -62,12 +63,15 @@ function producedOf(lane: Known['lanes'][number], config: Config, ledgerSubject:
 }
 
 function textOf(lane: LaneAudit): string[] {
-  const { produced, received, declared, waiting, refused, duplicates, outOfOrder, unprovable, watermark } = lane;
+  const { produced, received, former, unused, declared, waiting, refused, duplicates } = lane;
+  const { outOfOrder, unprovable, watermark } = lane;
   const more = [
+    former > 0 ? `${former} of them before the journal was salvaged` : '',
+    unused > 0 ? `${unused} numbers never used` : '',
     refused > 0 ? `${refused} refused before they got a number` : '',
     unprovable > 0 ? `${unprovable} older than what the stream keeps` : '',
     // A store that was put back to an earlier copy gives numbers out that the hub has already.
-    watermark > produced ? `THE HUB HAS THE LANE UP TO ${watermark}: numbers are given out twice` : '',
+    watermark > produced + unused ? `THE HUB HAS THE LANE UP TO ${watermark}: numbers are given out twice` : '',
     duplicates > 0 ? `${duplicates} TWICE` : '',
     outOfOrder > 0 ? `${outOfOrder} OUT OF ORDER` : '',
     lane.missingCount > 0

@@ -69,7 +69,7 @@ export class LaneTable {
   }
 
   all(): { id: number; name: string }[] {
-    return this.#db.prepare<[], { id: number; name: string }>('SELECT id, name FROM lane').all();
+    return this.#db.prepare<[], { id: number; name: string }>('SELECT id, name FROM lane ORDER BY id').all();
   }
 
   /** Without its batches: those figures are 0. */

@@ -10,7 +10,9 @@ import { WATERMARK } from './watermark.ts';
  * The proof that nothing disappeared in silence. Per lane: what the box numbered is at the hub, or declared lost, or still
  * waits on the box; and nothing is at the hub twice or out of order.
  *
- *   produced (1 to last) = received ∪ declared lost ∪ waiting
+ *   produced (1 to last, without numbers that were never used) = received ∪ declared lost ∪ waiting
+ *
+ * A journal that was salvaged has another epoch since: what the hub had by then is there under the one before.
  */
 
 /** Ranges that are shown of each kind; the counts are of all. */
@@ -39,6 +41,10 @@ export interface LaneAudit {
   streams: string[];
   produced: number;
   received: number;
+  /** Of those, what came before the journal was salvaged. */
+  former: number;
+  /** Numbers that a crash left without a message. */
+  unused: number;
   /** By the ledger, numbers only: refused messages never got one. */
   declared: number;
   refused: number;
@@ -70,14 +76,18 @@ interface Tally {
 
 export class Audit {
   readonly #parts: AuditParts;
+  readonly #gateway: string;
   readonly #epoch: string;
   readonly #tallies = new Map<string, Tally>();
+  /** By lane, what this gateway's other epochs have there. */
+  readonly #formers = new Map<string, Ranges>();
   readonly #streams = new Map<string, StreamInfo>();
   /** Called now and then with how many messages were read, and how many there are. */
   progress: (read: number, total: number) => void = () => undefined;
 
-  constructor(parts: AuditParts, epoch: string) {
+  constructor(parts: AuditParts, gateway: string, epoch: string) {
     this.#parts = parts;
+    this.#gateway = gateway;
     this.#epoch = epoch;
   }
 
@@ -132,6 +142,11 @@ export class Audit {
       else tally.newest = id.sequence;
       return;
     }
+    if (id?.gateway === this.#gateway) {
+      const former = this.#formers.get(id.lane) ?? new Ranges();
+      this.#formers.set(id.lane, former);
+      former.add(id.sequence);
+    }
     const mark = recordId(headerValue(headers, WATERMARK));
     if (mark?.epoch !== this.#epoch) return;
     const tally = this.#tallyOf(mark.lane);
@@ -163,33 +178,40 @@ export class Audit {
   #judge({ name, lastSequence, cursor }: Produced, streams: string[], declared: readonly Declared[]): LaneAudit {
     const tally = this.#tallies.get(name);
     const received = tally?.received ?? new Ranges();
+    // Behind the first number of this epoch another one's may have been given again.
+    const begin = [...received][0]?.[0] ?? cursor + 1;
+    const former = new Ranges();
+    for (const [first, last] of this.#formers.get(name) ?? [])
+      if (first < begin) former.add(first, Math.min(last, begin - 1));
     const accounted = new Ranges();
     const lost = new Ranges();
+    const unassigned = new Ranges();
     let refused = 0;
     for (const { lane, reason, first, last, count } of declared) {
       if (lane !== name) continue;
       if (first === null || last === null) refused += count;
       // Numbers without a message, or with one that the hub has: nothing was lost.
-      else if (reason === 'unassigned') accounted.add(first, last);
+      else if (reason === 'unassigned') unassigned.add(first, last);
       else lost.add(first, last);
     }
-    for (const [first, last] of [...received, ...lost]) accounted.add(first, last);
-    const waiting = accounted
-      .missing(cursor + 1, lastSequence)
-      .reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    const used = new Ranges();
+    for (const [first, last] of [...received, ...former]) used.add(first, last);
+    const unused = [...unassigned].reduce((sum, [first, last]) => sum + sizeOf(used.missing(first, last)), 0);
+    for (const [first, last] of [...used, ...lost, ...unassigned]) accounted.add(first, last);
+    const waiting = sizeOf(accounted.missing(cursor + 1, lastSequence));
     let gaps = accounted.missing(1, cursor);
     // A stream that begins behind its first message has forgotten some: those before the oldest that is left.
     const forgot = streams.some((one) => (this.#streams.get(one)?.firstSequence ?? 1) > 1);
     const oldest = [...received][0]?.[0] ?? cursor + 1;
     const old = forgot ? gaps.filter(([, last]) => last < oldest) : [];
     gaps = gaps.filter((gap) => !old.includes(gap));
-    const sizeOf = (ranges: readonly (readonly [number, number])[]) =>
-      ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
     return {
       lane: name,
       streams,
-      produced: lastSequence,
-      received: received.count,
+      produced: lastSequence - unused,
+      received: used.count,
+      former: former.count,
+      unused,
       declared: lost.count,
       refused,
       waiting,
@@ -203,13 +225,17 @@ export class Audit {
   }
 }
 
+function sizeOf(ranges: readonly (readonly [number, number])[]): number {
+  return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}
+
 /** `<gateway>.<epoch>.<lane>.<sequence>`; null where it is none. */
-function recordId(id: string | null): { epoch: string; lane: string; sequence: number } | null {
-  const [, epoch, lane, digits] = id?.split('.') ?? [];
+function recordId(id: string | null): { gateway: string; epoch: string; lane: string; sequence: number } | null {
+  const [gateway, epoch, lane, digits] = id?.split('.') ?? [];
   const sequence = Number(digits);
-  return epoch === undefined || lane === undefined || !Number.isSafeInteger(sequence)
+  return gateway === undefined || epoch === undefined || lane === undefined || !Number.isSafeInteger(sequence)
     ? null
-    : { epoch, lane, sequence };
+    : { gateway, epoch, lane, sequence };
 }
 
 /** Null where the message is no ledger row. */

@@ -234,4 +234,35 @@ describe('petiole journal', { timeout: 240_000, concurrency: 2 }, () => {
     assert.equal(damaged.code, 1);
     assert.match(JSON.stringify(JSON.parse(damaged.stdout).damage), /checksum is wrong/);
   });
+
+  it('audit knows what the hub had before the journal was salvaged, and numbers that were never used', async (scope) => {
+    const { link, reader, box, leaf } = await setting(scope);
+    const config = ['--config', box.configFile];
+    await box.stop();
+    // Of a full disk page that can't be read: the first one.
+    const bytes = readFileSync(join(box.dataDir, 'petiole.db'));
+    bytes.write('no store', 0);
+    writeFileSync(join(box.dataDir, 'petiole.db'), bytes);
+    await link.restore();
+    await box.start();
+    await drained(box);
+    await publish(scope, box, 'later', 50);
+    await drained(box);
+    await box.stop();
+    const file = openFile(box.dataDir);
+    const lane = "(SELECT id FROM lane WHERE name = 't')";
+    file.exec(`UPDATE lane SET last_sequence = last_sequence + 10 WHERE id = ${lane}`);
+    file.exec(`UPDATE lane SET cursor = last_sequence WHERE id = ${lane}`);
+    file.exec(
+      "INSERT INTO ledger (lane, reason, count, first, last, at_ms, detail) VALUES ('t', 'unassigned', 10, 551, 560, 0, '')",
+    );
+    file.close();
+    const audited = await petiole('journal', 'audit', '--hub', leaf, ...config);
+    const sum =
+      /^t: 550 produced = 550 received \+ 0 declared lost \+ 0 waiting; (\d+) of them before the journal was salvaged; 10 numbers never used\n/;
+    assert.match(audited.stdout, sum, audited.stderr);
+    assert(Number(sum.exec(audited.stdout)?.[1]) >= SENT);
+    assert.equal(audited.code, 0);
+    await assertOnce(reader, 550);
+  });
 });
