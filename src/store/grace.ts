@@ -89,9 +89,9 @@ export class Grace {
     const rows = this.#all.all(lane.id).map(({ cursor, positions }) => {
       return { cursor, positions: JSON.parse(positions) as Position[] };
     });
-    rows.push(newest);
-    const isHad = (position: Position) =>
-      position.stream === stream && position.created === created && position.sequence <= has;
+    if (rows.at(-1)?.cursor !== lane.cursor) rows.push(newest);
+    const isHad = ({ reach, sequence, ...position }: Position) =>
+      position.stream === stream && position.created === created && (reach ?? sequence) <= has;
     const found = rows.findLast((row) => row.positions.some(isHad)) ?? rows[0] ?? newest;
     lane.steps = lane.steps.filter(({ cursor }) => cursor <= found.cursor);
     this.#deleteFrom.run(lane.id, found.cursor);

@@ -216,7 +216,7 @@ export class Lanes {
       lane.keptBytes += row.bytes + ROW_BYTES;
     }
     this.#lookAtOldest(lane);
-    this.#grace.note(lane, this.#table.positions(lane.id), nowMs);
+    this.#grace.note(lane, watermark.positions, nowMs);
     this.room.trimOne(lane, nowMs);
     this.#save(lane);
   }

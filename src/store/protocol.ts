@@ -85,6 +85,8 @@ export interface Position {
   /** The stream's creation time as the hub words it: tells a stream that was made anew. */
   created: string;
   sequence: number;
+  /** All that the cursor has passed lies at or before it; without it `sequence` is that, too. */
+  reach?: number;
 }
 
 /** For how long, and how much of a lane, what the hub has acknowledged is kept. */

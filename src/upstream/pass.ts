@@ -296,6 +296,7 @@ export class Pass {
       this.#settled = [];
     }
     if (complete) this.#ends.place();
+    else if (!own) this.#ends.reach();
     source.retry();
     if (this.#inFlight.length === 0) this.schedule();
   }

@@ -48,6 +48,8 @@ export interface Position {
   /** The stream's creation time as the hub words it: tells a stream that was made anew. */
   created: string;
   sequence: number;
+  /** All that the cursor has passed lies at or before it; without it `sequence` is that, too. */
+  reach?: number;
 }
 
 export type LossReason = 'undecodable' | 'oversize';

@@ -80,6 +80,15 @@ export class StreamEnds {
     this.#parts.proofs.set(stream, sequence);
   }
 
+  /** The cursor has passed what was settled, but the lane has more in the streams: its position must stay before that. */
+  reach(): void {
+    const { index, records } = this.#parts;
+    for (const { info, settled } of this.#ends.values()) {
+      const position = records.resume(index).positions.find(({ stream }) => stream === info.name);
+      if (position) void records.place(index, { ...position, reach: settled });
+    }
+  }
+
   /** Tells the journal where the lane stands in each. */
   place(): void {
     for (const end of this.#ends.values()) {

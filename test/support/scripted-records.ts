@@ -57,7 +57,8 @@ export class ScriptedRecords implements Records {
 
   async place(_lane: number, position: Position): Promise<void> {
     this.positions = [...this.positions.filter(({ stream }) => stream !== position.stream), position];
-    this.said.push(`${position.stream} ${position.sequence}`);
+    const { stream, sequence, reach } = position;
+    this.said.push(`${stream} ${sequence}${reach === undefined ? '' : ` to ${reach}`}`);
   }
 
   async rewind(): Promise<boolean> {
