@@ -35,6 +35,12 @@ export interface ReadBack {
   foreign: number;
 }
 
+/**
+ * Read beyond the end of the stream as it was told: what the hub had taken before it was asked, and stored after. In a busy
+ * stream there are always more.
+ */
+const MORE_MAX = 64;
+
 /** One of three or five servers is drawn each time. */
 const PLACES_MAX = 40;
 
@@ -60,7 +66,6 @@ export async function readBack(
 ): Promise<ReadBack> {
   const result: ReadBack = { found: new Set(), ours: 0, foreign: 0 };
   const from = Math.max(after + 1, stream.firstSequence, 1);
-  if (from > stream.lastSequence) return result;
   const take = (headers: Buffer) => {
     const id = headerValue(headers, 'Petiole-Id');
     let sequence = sequenceIn(id, idEnd);
@@ -74,8 +79,15 @@ export async function readBack(
     else result.ours++;
     if (sequence > cursor && sequence <= last) result.found.add(sequence);
   };
-  await readFrom(parts, stream, from, { filters, headersOnly: true }, take);
+  await readFrom(parts, stream, from, { filters, headersOnly: true, more: MORE_MAX }, take);
   return result;
+}
+
+export interface ReadOptions {
+  readonly filters: readonly string[];
+  readonly headersOnly: boolean;
+  /** Messages that were not there at the beginning; default 0. */
+  readonly more?: number;
 }
 
 /** Hands over every message of the stream from sequence `from` on, in order; without payloads where only headers count. */
@@ -83,7 +95,7 @@ export async function readFrom(
   parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
   stream: StreamInfo,
   from: number,
-  options: { filters: readonly string[]; headersOnly: boolean },
+  options: ReadOptions,
   take: (headers: Buffer, payload: Buffer) => void,
 ): Promise<void> {
   const consumer = await consumerAtLeader(parts.jetStream, stream, from, options);
@@ -96,6 +108,9 @@ export async function readFrom(
     if (got === 0) break;
     left -= got;
   }
+  for (let more = options.more ?? 0; more > 0; more--) {
+    if ((await fetch(parts, stream.name, consumer.name, 1, take)) === 0) break;
+  }
   void parts.jetStream.call(`CONSUMER.DELETE.${stream.name}.${consumer.name}`, '').catch(() => undefined);
 }
 
@@ -107,7 +122,7 @@ async function consumerAtLeader(
   jetStream: JetStream,
   { name: stream, leader }: StreamInfo,
   from: number,
-  options: { filters: readonly string[]; headersOnly: boolean },
+  options: ReadOptions,
 ): Promise<Consumer | null> {
   for (let attempt = 0; attempt < PLACES_MAX; attempt++) {
     const consumer = await createConsumer(jetStream, stream, from, options);
@@ -131,7 +146,7 @@ async function createConsumer(
   jetStream: JetStream,
   stream: string,
   from: number,
-  { filters, headersOnly }: { filters: readonly string[]; headersOnly: boolean },
+  { filters, headersOnly }: ReadOptions,
 ): Promise<Consumer | null> {
   const config = {
     deliver_policy: 'by_start_sequence',

@@ -30,6 +30,8 @@ export class ScriptedHub implements Hub {
   readonly sent: Sent[] = [];
   /** Runs before each answer to a fetch. */
   beforeFetch: () => void = () => {};
+  /** Takes what is fetched with this reply subject; where it is not set, that goes to `inbox`. */
+  fetched: ((reply: string, headers: Buffer, payload: Buffer) => void) | null = null;
   #fetching: Fetching | null = null;
   #consumed = 0;
 
@@ -54,7 +56,7 @@ export class ScriptedHub implements Hub {
   forward(subject: string, reply: string, headers: Buffer, payload: Buffer): 'sent' {
     if (subject.startsWith('$JS.API.CONSUMER.MSG.NEXT.')) {
       const { batch } = JSON.parse(payload.toString()) as { batch: number };
-      setImmediate(() => this.#deliver(subject.split('.')[5] ?? '', batch));
+      setImmediate(() => this.#deliver(subject.split('.')[5] ?? '', batch, reply));
     } else this.sent.push({ subject, reply, headers: headers.toString() });
     return 'sent';
   }
@@ -94,14 +96,15 @@ export class ScriptedHub implements Hub {
     return {};
   }
 
-  #deliver(name: string, batch: number): void {
+  #deliver(name: string, batch: number, reply: string): void {
     this.beforeFetch();
+    const give = this.fetched ?? ((_, headers, payload) => this.#fetching?.take(headers, payload));
     const left = [...(this.streams.get(name)?.messages ?? [])].filter(([sequence]) => sequence > this.#consumed);
     for (const [sequence, id] of left.slice(0, batch)) {
       this.#consumed = sequence;
-      this.#fetching?.take(headersOf(id), NONE);
+      give(reply, headersOf(id), NONE);
     }
-    if (left.length < batch) this.#fetching?.take(statusHeaders(404, 'No Messages'), NONE);
+    if (left.length < batch) give(reply, statusHeaders(404, 'No Messages'), NONE);
   }
 }
 

@@ -30,6 +30,7 @@ async function setting(scope: Scope) {
     { hub, records, served: () => [] },
     silentLog,
   );
+  hub.fetched = (reply, headers, payload) => forwarder.answer(reply.slice(PREFIX.length + 1), headers, payload);
   await forwarder.start();
   atEnd(scope, async () => {
     hub.up = false;
