@@ -43,7 +43,7 @@ const BREAKS = {
   /** What was in flight when the link fell is taken not to have arrived: only the duplicate window is left. */
   'no-reconcile': {
     file: 'upstream/doubt.js',
-    line: 'if (doubt === null || (isOpen',
+    line: 'if (doubt === null || isRewound',
     instead: 'if (false) {',
   },
   /** As `no-reconcile` where batches tell by their watermark: it is read, and not believed. */
