@@ -307,6 +307,9 @@ function serve(writer: Writer, request: Request): void {
 try {
   const writer = new Writer(workerData as WriterSettings);
   writer.start();
+  // What loading left behind goes, and from now on the heap is collected as it grows: one that was never collected as a
+  // whole may first grow to half of its limit, which takes hours.
+  globalThis.gc?.({ type: 'major', execution: 'sync' });
   parentPort?.on('message', (request: Request) => {
     serve(writer, request);
     if (request.kind !== 'stop') writer.mend();
