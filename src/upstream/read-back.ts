@@ -41,6 +41,12 @@ export interface ReadBack {
  */
 const MORE_MAX = 64;
 
+/**
+ * A busy hub (seen with 2.9) may tell a consumer that there is no more while it has some; the next consumer gets all. Where
+ * messages are deleted meanwhile it is never as many as were promised.
+ */
+const READS_MAX = 4;
+
 /** One of three or five servers is drawn each time. */
 const PLACES_MAX = 40;
 
@@ -79,7 +85,11 @@ export async function readBack(
     else result.ours++;
     if (sequence > cursor && sequence <= last) result.found.add(sequence);
   };
-  await readFrom(parts, stream, from, { filters, headersOnly: true, more: MORE_MAX }, take);
+  for (let reads = 0; reads < READS_MAX; reads++) {
+    result.ours = 0;
+    result.foreign = 0;
+    if (await readFrom(parts, stream, from, { filters, headersOnly: true, more: MORE_MAX }, take)) break;
+  }
   return result;
 }
 
@@ -90,20 +100,24 @@ export interface ReadOptions {
   readonly more?: number;
 }
 
-/** Hands over every message of the stream from sequence `from` on, in order; without payloads where only headers count. */
+/**
+ * Hands over every message of the stream from sequence `from` on, in order; without payloads where only headers count.
+ * False where they were fewer than the hub had promised.
+ */
 export async function readFrom(
   parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
   stream: StreamInfo,
   from: number,
   options: ReadOptions,
   take: (headers: Buffer, payload: Buffer) => void,
-): Promise<void> {
+): Promise<boolean> {
   const consumer = await consumerAtLeader(parts.jetStream, stream, from, options);
   if (consumer === null) {
     await readSingly(parts.jetStream, stream.name, from, stream.lastSequence, take);
-    return;
+    return true;
   }
-  for (let left = consumer.pending; left > 0; ) {
+  let left = consumer.pending;
+  while (left > 0) {
     const got = await fetch(parts, stream.name, consumer.name, Math.min(left, FETCH), take);
     if (got === 0) break;
     left -= got;
@@ -112,6 +126,7 @@ export async function readFrom(
     if ((await fetch(parts, stream.name, consumer.name, 1, take)) === 0) break;
   }
   void parts.jetStream.call(`CONSUMER.DELETE.${stream.name}.${consumer.name}`, '').catch(() => undefined);
+  return left <= 0;
 }
 
 /**

@@ -32,6 +32,9 @@ export class ScriptedHub implements Hub {
   beforeFetch: () => void = () => {};
   /** Takes what is fetched with this reply subject; where it is not set, that goes to `inbox`. */
   fetched: ((reply: string, headers: Buffer, payload: Buffer) => void) | null = null;
+  /** The next consumer gets nothing behind this sequence, whatever it was promised. */
+  endsAt = Infinity;
+  #endsAt = Infinity;
   #fetching: Fetching | null = null;
   #consumed = 0;
 
@@ -86,6 +89,8 @@ export class ScriptedHub implements Hub {
       if (workQueue) return { error: { code: 400, err_code: 10099, description: 'multiple consumers' } };
       const from = body.config?.opt_start_seq ?? 0;
       this.#consumed = from - 1;
+      this.#endsAt = this.endsAt;
+      this.endsAt = Infinity;
       return { name: 'C', num_pending: [...messages.keys()].filter((sequence) => sequence >= from).length };
     }
     if (call.startsWith('STREAM.MSG.GET')) {
@@ -99,7 +104,9 @@ export class ScriptedHub implements Hub {
   #deliver(name: string, batch: number, reply: string): void {
     this.beforeFetch();
     const give = this.fetched ?? ((_, headers, payload) => this.#fetching?.take(headers, payload));
-    const left = [...(this.streams.get(name)?.messages ?? [])].filter(([sequence]) => sequence > this.#consumed);
+    const left = [...(this.streams.get(name)?.messages ?? [])].filter(
+      ([sequence]) => sequence > this.#consumed && sequence <= this.#endsAt,
+    );
     for (const [sequence, id] of left.slice(0, batch)) {
       this.#consumed = sequence;
       give(reply, headersOf(id), NONE);
