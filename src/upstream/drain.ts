@@ -89,6 +89,7 @@ export class Drain {
 
   /** True where a record of this size may go now by the limits of the link; false ends everybody's turn until it may. */
   paced(bytes: number): boolean {
+    if (this.#options.pace.isFree) return true;
     const waitMs = this.#options.pace.take(bytes, performance.now());
     if (waitMs === 0) return true;
     this.#paused ??= setTimeout(() => {

@@ -10,13 +10,18 @@ export interface Sent {
   streamSequence: number;
 }
 
+/** Settled slots that are kept until they are cut off together, for answers come one by one. */
+const SETTLED_MAX = 1_024;
+
 /**
  * What was sent and is not yet settled, in the order of sending. Slots are numbered from the session's first one, and
  * the number travels in the reply subject of the publish, so that an answer finds its slot at once.
  */
 export class InFlight {
+  /** Those before `#head` are settled; they are cut off many at a time. */
   #slots: Sent[] = [];
-  /** Number of the first slot. */
+  #head = 0;
+  /** Number of the first of `#slots`. */
   #base = 0;
   #waiting = 0;
   #bytes = 0;
@@ -31,17 +36,17 @@ export class InFlight {
   }
 
   get length(): number {
-    return this.#slots.length;
+    return this.#slots.length - this.#head;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  push(sent: Omit<Sent, 'state' | 'streamSequence'>): void {
-    this.#slots.push({ ...sent, state: 'waiting', streamSequence: 0 });
+  push({ sequence, stream, predicted, bytes, sentAtMs }: Omit<Sent, 'state' | 'streamSequence'>): void {
+    this.#slots.push({ sequence, stream, predicted, bytes, sentAtMs, state: 'waiting', streamSequence: 0 });
     this.#waiting++;
-    this.#bytes += sent.bytes;
+    this.#bytes += bytes;
   }
 
   /** A record that needs no sending (it is at the hub, or in the ledger) keeps its place in the order. */
@@ -94,23 +99,23 @@ export class InFlight {
 
   /** Takes the settled slots off the front, oldest first. */
   settle(each: (sent: Sent) => void): void {
-    let settled = 0;
-    while (this.#slots[settled]?.state === 'answered') {
-      const sent = this.#slots[settled++] as Sent;
+    for (let sent = this.#slots[this.#head]; sent?.state === 'answered'; sent = this.#slots[this.#head]) {
+      this.#head++;
       this.#bytes -= sent.bytes;
       each(sent);
     }
-    if (settled === 0) return;
-    this.#base += settled;
-    // Cheap for a window of a thousand: one memmove for a whole burst of answers.
-    this.#slots.splice(0, settled);
+    if (this.#head < SETTLED_MAX && this.#head < this.#slots.length) return;
+    this.#base += this.#head;
+    this.#slots.splice(0, this.#head);
+    this.#head = 0;
   }
 
   /** Ends the session: what is left, oldest first. */
   clear(): Sent[] {
-    const left = this.#slots;
-    this.#base += left.length;
+    const left = this.#slots.slice(this.#head);
+    this.#base += this.#slots.length;
     this.#slots = [];
+    this.#head = 0;
     this.#waiting = 0;
     this.#bytes = 0;
     return left;

@@ -268,12 +268,14 @@ export class Pass {
     this.disturb(reason);
   }
 
+  readonly #passed = ({ sequence, stream, streamSequence }: Sent): void => {
+    this.#settled.push(sequence);
+    this.#ends.settle(stream, streamSequence);
+  };
+
   /** Moves the cursor over what is settled; the journal hears of it once per turn. */
   #settle(): void {
-    this.#inFlight.settle(({ sequence, stream, streamSequence }) => {
-      this.#settled.push(sequence);
-      this.#ends.settle(stream, streamSequence);
-    });
+    this.#inFlight.settle(this.#passed);
     if (this.#saving || this.#settled.length === 0) return;
     this.#saving = true;
     setImmediate(() => this.#save());
