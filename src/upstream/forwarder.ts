@@ -3,13 +3,8 @@ import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
 import { Drain } from './drain.ts';
 import { DrainHold, type HoldStatus, type HoursOptions } from './drain-hold.ts';
-import {
-  LaneForwarder,
-  type LaneForwarderOptions,
-  type LaneForwarderParts,
-  type LaneState,
-  type Procedure,
-} from './lane-forwarder.ts';
+import { LaneForwarder } from './lane-forwarder.ts';
+import type { LaneForwarderOptions, LaneForwarderParts, LaneState, Procedure } from './lane-forwarder-types.ts';
 import { Pace } from './pace.ts';
 import type { Hub, Records } from './ports.ts';
 import { PubAckReader } from './puback.ts';

@@ -1,10 +1,10 @@
 export interface Sent {
-  readonly sequence: number;
-  readonly stream: string;
+  sequence: number;
+  stream: string;
   /** Sequence that the stream must give it; 0 where it is not predicted. */
-  readonly predicted: number;
-  readonly bytes: number;
-  readonly sentAtMs: number;
+  predicted: number;
+  bytes: number;
+  sentAtMs: number;
   state: 'waiting' | 'answered' | 'refused' | 'timed-out';
   /** Where the stream put it; 0 as long as that is not known. */
   streamSequence: number;
@@ -15,12 +15,16 @@ const SETTLED_MAX = 1_024;
 
 /**
  * What was sent and is not yet settled, in the order of sending. Slots are numbered from the session's first one, and
- * the number travels in the reply subject of the publish, so that an answer finds its slot at once.
+ * the number travels in the reply subject of the publish, so that an answer finds its slot at once. They live long enough
+ * to be copied by each collection of young memory, and so are used again: what `find` and `settle` give is only valid until
+ * the next `push`.
  */
 export class InFlight {
   /** Those before `#head` are settled; they are cut off many at a time. */
   #slots: Sent[] = [];
   #head = 0;
+  /** Bounded by the most that were in flight at once. */
+  readonly #spare: Sent[] = [];
   /** Number of the first of `#slots`. */
   #base = 0;
   #waiting = 0;
@@ -28,6 +32,11 @@ export class InFlight {
 
   get next(): number {
     return this.#base + this.#slots.length;
+  }
+
+  /** The oldest that is not settled; `next` where there is none. */
+  get first(): number {
+    return this.#base + this.#head;
   }
 
   /** Slots whose answer is still to come. */
@@ -43,23 +52,38 @@ export class InFlight {
     return this.#bytes;
   }
 
-  push({ sequence, stream, predicted, bytes, sentAtMs }: Omit<Sent, 'state' | 'streamSequence'>): void {
-    this.#slots.push({ sequence, stream, predicted, bytes, sentAtMs, state: 'waiting', streamSequence: 0 });
+  push(sequence: number, stream: string, predicted: number, bytes: number, sentAtMs: number): void {
+    this.#add(sequence, stream, predicted, bytes, sentAtMs, 'waiting');
     this.#waiting++;
     this.#bytes += bytes;
   }
 
   /** A record that needs no sending (it is at the hub, or in the ledger) keeps its place in the order. */
   pass(sequence: number): void {
-    this.#slots.push({
-      sequence,
-      stream: '',
-      predicted: 0,
-      bytes: 0,
-      sentAtMs: 0,
-      state: 'answered',
-      streamSequence: 0,
-    });
+    this.#add(sequence, '', 0, 0, 0, 'answered');
+  }
+
+  #add(
+    sequence: number,
+    stream: string,
+    predicted: number,
+    bytes: number,
+    sentAtMs: number,
+    state: Sent['state'],
+  ): void {
+    const sent = this.#spare.pop();
+    if (!sent) {
+      this.#slots.push({ sequence, stream, predicted, bytes, sentAtMs, state, streamSequence: 0 });
+      return;
+    }
+    sent.sequence = sequence;
+    sent.stream = stream;
+    sent.predicted = predicted;
+    sent.bytes = bytes;
+    sent.sentAtMs = sentAtMs;
+    sent.state = state;
+    sent.streamSequence = 0;
+    this.#slots.push(sent);
   }
 
   /** The slot, if its answer is still awaited. */
@@ -106,7 +130,7 @@ export class InFlight {
     }
     if (this.#head < SETTLED_MAX && this.#head < this.#slots.length) return;
     this.#base += this.#head;
-    this.#slots.splice(0, this.#head);
+    for (const sent of this.#slots.splice(0, this.#head)) this.#spare.push(sent);
     this.#head = 0;
   }
 

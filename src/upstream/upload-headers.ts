@@ -32,6 +32,8 @@ export class UploadHeaders {
   #identity = '';
   #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
   #at = 0;
+  /** What is built, in `#scratch`. */
+  #block: Buffer = NOTHING;
   /** The publisher's own block. */
   #publishers: Buffer = NOTHING;
   /** What is the same from record to record is made once: the lines before a sequence of the lane, … */
@@ -100,7 +102,10 @@ export class UploadHeaders {
     // Two ids on one message would leave it to the hub which one counts, and an id beside an expectation is worse.
     this.#publishers = headers.length === 0 ? headers : renameHeader(headers, 'Nats-Msg-Id', 'Petiole-Msg-Id');
     const need = OWN_BYTES_MAX + this.#publishers.length;
-    if (need > this.#scratch.length) this.#scratch = Buffer.allocUnsafe(need);
+    if (need > this.#scratch.length) {
+      this.#scratch = Buffer.allocUnsafe(need);
+      this.#block = NOTHING;
+    }
     this.#at = 0;
     this.#line(this.#petioleId, sequence);
     this.#add(this.#timeOf(sequence, receivedAtMs));
@@ -123,7 +128,9 @@ export class UploadHeaders {
   #end(): Buffer {
     const block = this.#publishers;
     this.#add(block.length > VERSION_LINE_BYTES ? block.subarray(block.indexOf(LF) + 1) : CRLF);
-    return this.#scratch.subarray(0, this.#at);
+    // Most blocks are as long as the one before.
+    if (this.#block.length !== this.#at) this.#block = this.#scratch.subarray(0, this.#at);
+    return this.#block;
   }
 
   #line(start: Buffer, value: number): void {

@@ -7,7 +7,9 @@ import { Pace } from '../../src/upstream/pace.ts';
 import { meaningOf, PubAckReader, readPubAck } from '../../src/upstream/puback.ts';
 import { UploadHeaders } from '../../src/upstream/upload-headers.ts';
 
-const sent = (sequence: number, sentAtMs = 0) => ({ sequence, stream: 'S', predicted: 0, bytes: 10, sentAtMs });
+function send(inFlight: InFlight, sequence: number, sentAtMs = 0): void {
+  inFlight.push(sequence, 'S', 0, 10, sentAtMs);
+}
 
 function slotOf(inFlight: InFlight, slot: number): Sent {
   const found = inFlight.find(slot);
@@ -24,7 +26,7 @@ function settled(inFlight: InFlight): number[] {
 describe('what is in flight', () => {
   it('settles in the order of sending, whatever the order of the answers', () => {
     const inFlight = new InFlight();
-    for (const sequence of [5, 6, 8]) inFlight.push(sent(sequence));
+    for (const sequence of [5, 6, 8]) send(inFlight, sequence);
     inFlight.pass(9);
     inFlight.answer(slotOf(inFlight, 2), 102);
     assert.deepEqual(settled(inFlight), []);
@@ -39,8 +41,8 @@ describe('what is in flight', () => {
 
   it('gives up on old ones, and still takes their answer', () => {
     const inFlight = new InFlight();
-    inFlight.push(sent(1, 100));
-    inFlight.push(sent(2, 200));
+    send(inFlight, 1, 100);
+    send(inFlight, 2, 200);
     assert.equal(inFlight.expire(99), false);
     assert.equal(inFlight.expire(150), true);
     assert.equal(inFlight.expire(150), false, 'only once');
@@ -52,7 +54,7 @@ describe('what is in flight', () => {
 
   it('tells at the end what was answered, refused and unknown', () => {
     const inFlight = new InFlight();
-    for (const sequence of [1, 2, 3, 4]) inFlight.push(sent(sequence));
+    for (const sequence of [1, 2, 3, 4]) send(inFlight, sequence);
     inFlight.answer(slotOf(inFlight, 1), 9);
     inFlight.refuse(slotOf(inFlight, 2));
     inFlight.giveUp(slotOf(inFlight, 3));
@@ -69,7 +71,7 @@ describe('what is in flight', () => {
     let sequence = 0;
     const due: number[] = [];
     for (let n = 0; n < 5_000; n++) {
-      while (inFlight.length < 100) inFlight.push(sent(++sequence));
+      while (inFlight.length < 100) send(inFlight, ++sequence);
       const first = sequence - inFlight.length + 1;
       // The second one, then the first: two settle at once.
       inFlight.answer(slotOf(inFlight, first), 1);
@@ -89,7 +91,7 @@ describe('what is in flight', () => {
 
   it('finds nothing for slots that hubs make up', () => {
     const inFlight = new InFlight();
-    inFlight.push(sent(1));
+    send(inFlight, 1);
     for (const slot of [-1, 1, 1.5, Number.NaN, Infinity]) assert.equal(inFlight.find(slot), null);
   });
 });
