@@ -73,6 +73,11 @@ export class Headroom {
     return false;
   }
 
+  /** True where half of it is free again: whoever waited for that sends many at once. */
+  isHalfFree(written: number): boolean {
+    return written - this.#readUpTo <= (this.#measuring ? 0 : this.#budget / 2);
+  }
+
   /** Where the oldest probe went out that has no answer yet; Infinity where there is none. */
   get awaited(): number {
     return this.#probes[0]?.at ?? Infinity;

@@ -192,7 +192,7 @@ export class Pass {
   /** For many records: to wake up for each one costs more than it gains. */
   get #hasRoom(): boolean {
     const { window, unanswered } = this.#lane;
-    return this.#inFlight.length <= window / 2 && unanswered.has(this.#inFlight.next);
+    return this.#inFlight.length <= window / 2 && unanswered.isHalfFree(this.#inFlight.next);
   }
 
   #accepted(sent: Sent, { stream, sequence, duplicate }: PubAck): void {
