@@ -34,8 +34,8 @@ export class SubjectTree<T extends object> {
     return node.value;
   }
 
-  /** Costs a node per token: whoever sets bounds the length of a subject. */
-  set(subject: string, value: T): void {
+  /** Returns what was there before. Costs a node per token: whoever sets bounds the length of a subject. */
+  set(subject: string, value: T): T | null {
     let node = this.#root;
     for (const token of subject.split('.')) {
       node.children ??= new Map();
@@ -46,8 +46,10 @@ export class SubjectTree<T extends object> {
       }
       node = child;
     }
-    if (node.value === null) this.#size++;
+    const before = node.value;
+    if (before === null) this.#size++;
     node.value = value;
+    return before;
   }
 
   /** Takes the value out, and the nodes that only it needed. False where there was none. */

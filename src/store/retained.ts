@@ -61,7 +61,11 @@ export class Retained {
     this.#isDiskFull = isDiskFull;
   }
 
-  /** Rows from the disk; where the store came late, what was kept meanwhile is newer. */
+  /**
+   * Rows from the disk; where the store came late, what was kept meanwhile is newer. They stay slices of their chunk: a
+   * hundred thousand buffers of their own would double the time of the start. A chunk lives as long as its last row, so
+   * that all of them never hold more than was loaded.
+   */
   load(chunk: Buffer): void {
     for (const row of unpackRows(chunk)) if (!this.#changed.has(row.subject)) this.#put(row);
   }
@@ -90,7 +94,15 @@ export class Retained {
     const row = { subject, headers, payload, qos, client: origin.name, atMs: receivedAtMs, expiresMs };
     const error = this.#judge(subject, costOf(row));
     if (error !== null) return error;
-    this.#put(row);
+    // One buffer of its own: a slice would keep all that came in with it.
+    const own = Buffer.allocUnsafeSlow(headers.length + payload.length);
+    headers.copy(own);
+    payload.copy(own, headers.length);
+    this.#put({
+      ...row,
+      headers: headers.length === 0 ? NO_HEADERS : own.subarray(0, headers.length),
+      payload: headers.length === 0 ? own : own.subarray(headers.length),
+    });
     this.#change(subject);
     return null;
   }
@@ -114,21 +126,11 @@ export class Retained {
   }
 
   #put(row: RetainedRow): void {
-    this.#take(row.subject);
-    // One buffer of its own: a slice would keep the chunk that it came in, or a page of the pool.
-    const { headers, payload } = row;
-    const own = Buffer.allocUnsafeSlow(headers.length + payload.length);
-    headers.copy(own);
-    payload.copy(own, headers.length);
     const bytes = costOf(row);
-    this.#tree.set(row.subject, {
-      ...row,
-      headers: headers.length === 0 ? NO_HEADERS : own.subarray(0, headers.length),
-      payload: headers.length === 0 ? own : own.subarray(headers.length),
-      bytes,
-    });
-    this.#bytes += bytes;
+    const before = this.#tree.set(row.subject, { ...row, bytes });
+    this.#bytes += bytes - (before?.bytes ?? 0);
     if (row.expiresMs > 0) this.#expiring.add(row.subject);
+    else if (before !== null) this.#expiring.delete(row.subject);
   }
 
   #take(subject: string): boolean {

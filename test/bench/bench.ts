@@ -5,7 +5,9 @@
  *   --no-peers     the box alone
  *   --only NAME    one phase: ingest-1, ingest-50, ingest-500, lone, saver, nats, leaf, edge-full, edge-500, edge-5000,
  *                  drain, drain-always, drain-r3, live, start, slow-disk, end-to-end, fan-out-0, fan-out-1, connections,
- *                  retained, sessions, serial-flood, serial-modbus, serial-replug (may be given again)
+ *                  retained, sessions, listen, crowd, bytes, offline, growth-clients, growth-subscriptions, growth-queued,
+ *                  serial-flood, serial-modbus, serial-replug (may be given again)
+ *   --profile DIR  a CPU profile and a sample of what was allocated, of each thread of each box, and where the most went
  *   --without-box  the peers alone
  *   --repeat N     rounds, one after the other; the table has medians and how far they spread
  *   --json FILE    the figures of the table, of every round
@@ -19,18 +21,21 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findNewerNatsServer, versionOf } from '../support/newer-nats-server.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
+import { boundRows } from './bound-rows.ts';
 import { boxContender } from './box-contender.ts';
 import { brokerRows } from './broker-rows.ts';
 import type { Contender } from './contender.ts';
 import { drainRows } from './drain-rows.ts';
 import { edgeRows } from './edge-rows.ts';
 import { boxEdge, bridgeEdge, type Edge, leafEdge } from './edges.ts';
+import { growthRows } from './growth-rows.ts';
 import { ingestRows } from './ingest-rows.ts';
 import { leafRows } from './leaf-rows.ts';
 import { natsRows } from './nats-rows.ts';
-import { mosquittoPeer, natsServerPeer } from './peers.ts';
+import { aedesPeer, mosquittoPeer, natsServerPeer } from './peers.ts';
 import type { Ground } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
+import { profileBoxes, profiled } from './profile.ts';
 import { setRatios } from './ratios.ts';
 import { BOX, type Run } from './run.ts';
 import { serialRows } from './serial-rows.ts';
@@ -45,12 +50,15 @@ const { values: options } = parseArgs({
     'without-box': { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
+    profile: { type: 'string' },
     repeat: { type: 'string', default: '1' },
     strict: { type: 'boolean', default: false },
   },
   allowNegative: true,
 });
 
+// Before the first box starts.
+if (options.profile !== undefined) profileBoxes(options.profile);
 const root = join(import.meta.dirname, '../..');
 // Below the clone and not in the temp folder, which may be tmpfs: fsync must reach a disk.
 const cache = join(root, '.cache');
@@ -70,6 +78,7 @@ if (options.peers) {
   if (newer !== null) contenders.push(natsServerPeer(newer.path, newer.version, true));
   const mosquitto = versionOf('mosquitto');
   if (mosquitto !== null) contenders.push(mosquittoPeer(mosquitto));
+  contenders.push(aedesPeer);
 }
 
 const SAVER = 'petiole saver';
@@ -136,6 +145,8 @@ async function round(): Promise<void> {
   if (run.withBox) await drainRows(sheet, { ground, box: BOX, scale, wanted, attempt, judge });
   if (run.withBox) await storeRows(run);
   await brokerRows(run);
+  if (run.withBox) await boundRows(run);
+  if (run.withBox) await growthRows(run);
   if (run.withBox) await serialRows(sheet, { box: BOX, isQuick: options.quick, dir: cache, wanted, attempt });
 }
 
@@ -156,5 +167,6 @@ console.log(
 if (options.quick) console.log('Quick run: the figures show that it works, not how fast it is.');
 const missed = sheet.missed();
 if (missed.length > 0) console.log(`\nMissed:\n  ${missed.join('\n  ')}`);
+if (options.profile !== undefined) console.log(`\n${profiled(options.profile)}`);
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(sheet, null, 2)}\n`);
 if (faults > 0 || (options.strict && missed.length > 0)) process.exitCode = 1;

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { startBox } from '../support/box.ts';
-import { Child } from '../support/child.ts';
 import { startMosquitto } from '../support/mosquitto.ts';
 import { versionOf } from '../support/newer-nats-server.ts';
 import { freePort } from '../support/ports.ts';
-import { atEnd, type Scope } from '../support/scope.ts';
+import type { Scope } from '../support/scope.ts';
+import { startAedes } from './peers.ts';
 
 /** One that takes MQTT clients, to be compared as a broker alone: nothing is journaled. */
 export interface Broker {
@@ -67,13 +67,8 @@ const mosquitto: Broker = {
 const aedes: Broker = {
   name: 'aedes',
   async start(scope) {
-    const port = await freePort();
-    const child = new Child(process.execPath, [join(import.meta.dirname, 'aedes-process.ts'), String(port)]);
-    atEnd(scope, async () => {
-      await child.kill();
-    });
-    await child.line('running', (line) => line === 'running', 10_000);
-    return { port, pid: () => child.pid, restart: () => Promise.resolve(Number.NaN) };
+    const { port, pid } = await startAedes(scope);
+    return { port, pid: () => pid, restart: () => Promise.resolve(Number.NaN) };
   },
 };
 

@@ -1,7 +1,11 @@
+import { join } from 'node:path';
 import mqtt from 'mqtt';
+import { Child } from '../support/child.ts';
 import { startMosquitto } from '../support/mosquitto.ts';
 import { startNatsServer } from '../support/nats-server.ts';
+import { freePort } from '../support/ports.ts';
 import { countRanges, type Ranges } from '../support/ranges.ts';
+import { atEnd, type Scope } from '../support/scope.ts';
 import { StreamAudit } from '../support/stream-audit.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Collection, Contender } from './contender.ts';
@@ -42,6 +46,28 @@ export function mosquittoPeer(version: string): Contender {
       return { mqttPort: broker.port, pid: broker.pid, collect: (acked) => drainQueue(broker.port, acked) };
     },
   };
+}
+
+export const aedesPeer: Contender = {
+  name: 'aedes',
+  receipt: 'in memory, lost with the process (aedes as its README has it)',
+  share: 1,
+  async start(scope) {
+    const { port, pid } = await startAedes(scope);
+    await openQueue(port);
+    return { mqttPort: port, pid, collect: (acked) => drainQueue(port, acked) };
+  },
+};
+
+/** In a process of its own. */
+export async function startAedes(scope: Scope): Promise<{ port: number; pid: number }> {
+  const port = await freePort();
+  const child = new Child(process.execPath, [join(import.meta.dirname, 'aedes-process.ts'), String(port)]);
+  atEnd(scope, async () => {
+    await child.kill();
+  });
+  await child.line('running', (line) => line === 'running', 10_000);
+  return { port, pid: child.pid };
 }
 
 /** A subscriber that goes away at once: without one these brokers would have nothing to keep. */

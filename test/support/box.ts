@@ -46,6 +46,9 @@ interface Address {
 
 /** The real box, `node dist/main.js run --config FILE`, in a process of its own. */
 export class Box {
+  /** Options of Node for every box of this process: the benchmark's profiles. */
+  static profiling: readonly string[] = [];
+
   #options: BoxOptions;
   readonly #dir: string;
   readonly dataDir: string;
@@ -121,7 +124,15 @@ export class Box {
       writeFileSync(this.configFile, this.#configuration());
     }
     const [program = process.execPath, ...first] = this.#options.command ?? [];
-    const args = [...first, ...(this.#options.nodeArgs ?? []), main, 'run', '--config', this.configFile];
+    const args = [
+      ...first,
+      ...(this.#options.nodeArgs ?? []),
+      ...Box.profiling,
+      main,
+      'run',
+      '--config',
+      this.configFile,
+    ];
     this.#child = new Child(program, args, {
       cwd: this.#dir,
       ...(this.#options.env && { env: this.#options.env }),

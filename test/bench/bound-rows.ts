@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from '../fault/slow-disk.ts';
+import { slopeOf } from '../fault/soak-slope.ts';
+import { startBox } from '../support/box.ts';
+import { runLoad, startLoad } from '../support/mqtt-load.ts';
+import { publishPacket } from '../support/mqtt-packets.ts';
+import { Lifetime } from '../support/scope.ts';
+import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { openClient } from './mqtt-clients.ts';
+import { mustBeComplete } from './phases.ts';
+import { readUsage, resetPeak } from './process-meter.ts';
+import { BOX, type Run } from './run.ts';
+import type { RowOptions } from './sheet.ts';
+
+const TIMEOUT_MS = 600_000;
+const STARTS = 7;
+/** Of 72 hours of ten messages a second. */
+const OFFLINE_MESSAGES = 2_592_000;
+const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '64GiB' }];
+/** Above what the rows need. */
+const MQTT = { connections_max: 20_000, connect_rate: 0, connect_rate_per_address: 0 };
+
+const setter =
+  ({ sheet }: Run, section: string) =>
+  (label: string, value: number, row: RowOptions = {}) =>
+    sheet.set(section, label, BOX, value, row);
+
+/** From the start of the process until it listens; warm is what the units of systemd/ have: V8's cache from the start before. */
+async function listenRow(run: Run): Promise<void> {
+  await using life = new Lifetime();
+  const set = setter(run, `listen: a fresh box, median of ${STARTS} starts`);
+  const cache = tempDir(life, 'compile', run.ground.dir);
+  for (const [what, env] of [
+    ['cold', { NODE_DISABLE_COMPILE_CACHE: '1' }],
+    ['warm', { NODE_COMPILE_CACHE: cache }],
+  ] as const) {
+    const times: number[] = [];
+    // One more: the first one fills the cache.
+    for (let n = 0; n <= STARTS; n++) {
+      await using one = new Lifetime();
+      const startedAtMs = performance.now();
+      const box = await startBox(one, { env: { ...process.env, ...env } });
+      if (n > 0) times.push(performance.now() - startedAtMs);
+      await box.stop();
+    }
+    times.sort((a, b) => a - b);
+    set(`${what}, until it listens, ms`, quantile(times, 0.5), what === 'warm' ? { atMost: 400 } : {});
+  }
+}
+
+/** Many devices that say something each second. */
+async function crowdRow(run: Run): Promise<void> {
+  await using life = new Lifetime();
+  const connections = run.isQuick ? 200 : 10_000;
+  const messages = connections * (run.isQuick ? 3 : 30);
+  const set = setter(run, `crowd: ${connections} connections at 1 message/s each, QoS 1, ${messages} messages`);
+  const dataDir = tempDir(life, 'crowd', run.ground.dir);
+  const box = await startBox(life, { config: { lanes: LANES, mqtt: MQTT }, dataDir });
+  const before = readUsage(box.pid);
+  const shape = { port: box.mqttPort, connections, messages, messagesPerSecond: connections, window: 10 };
+  const load = await runLoad(life, { ...shape, timeoutMs: TIMEOUT_MS });
+  mustBeComplete(BOX, load);
+  const { cpuS, residentMiB } = readUsage(box.pid);
+  set('messages/s', load.rate);
+  set('PUBACK p50, ms', load.latencyMs.p50, { digits: 2 });
+  set('PUBACK p99, ms', load.latencyMs.p99, { digits: 2, atMost: 100 });
+  set('CPU s per 100,000, with the connects', ((cpuS - before.cpuS) / messages) * 100_000, { digits: 2 });
+  set('memory, MiB', residentMiB, { digits: 1 });
+}
+
+/** A reading as devices send it, of 128 bytes. */
+function reading(n: number): Buffer {
+  const values = {
+    device: `line${n % 40}/meter${n % 50}`,
+    seq: n,
+    at: 1_764_000_000_000 + n * 20,
+    t: Math.round(2150 + 300 * Math.sin(n / 700) + (n % 7)) / 100,
+    rh: Math.round(480 + 50 * Math.sin(n / 900) + (n % 11)) / 10,
+    state: n % 500 === 0 ? 'alarm' : 'ok',
+  };
+  const text = JSON.stringify(values);
+  return Buffer.from(text.padEnd(128, ' '));
+}
+
+/** What the card takes for JSON readings, with and without `journal.compress`. */
+async function bytesRow(run: Run): Promise<void> {
+  const messages = Math.max(2_000, Math.round(200_000 * run.scale));
+  const set = setter(run, `bytes: ${messages} JSON readings of 128 bytes as fast as they go`);
+  for (const compress of [false, true]) {
+    await using life = new Lifetime();
+    const config = { lanes: LANES, journal: { compress } };
+    const box = await startBox(life, { config, dataDir: tempDir(life, 'bytes', run.ground.dir) });
+    const client = await openClient(box.mqttPort, 'meter');
+    let acked = 0;
+    client.on('data', (chunk: Buffer) => {
+      acked += chunk.length / 4;
+    });
+    const before = readUsage(box.pid);
+    for (let sent = 0; sent < messages; ) {
+      const parts: Buffer[] = [];
+      for (let i = 0; i < 500 && sent < messages; i++, sent++) {
+        parts.push(
+          publishPacket({ topic: `bench/meter${sent % 50}`, payload: reading(sent), id: (sent % 65_535) + 1 }),
+        );
+      }
+      client.write(Buffer.concat(parts));
+      await waitFor('PUBACKs', () => acked >= sent - 2_000, { timeoutMs: TIMEOUT_MS, intervalMs: 1 });
+    }
+    await waitFor('the last PUBACK', () => acked >= messages, { timeoutMs: TIMEOUT_MS });
+    client.destroy();
+    const after = readUsage(box.pid);
+    // A checkpoint that is still to come belongs to these messages too.
+    await box.stop();
+    const what = compress ? 'compressed' : 'plain';
+    const each = (after.writtenBytes - before.writtenBytes) / messages;
+    set(`${what}: bytes written per message`, each, compress ? { atMost: 128 } : {});
+    set(`${what}: CPU s per 100,000`, ((after.cpuS - before.cpuS) / messages) * 100_000, { digits: 2 });
+  }
+}
+
+/** Three days without a hub, as fast as the messages come. */
+async function offlineRow(run: Run): Promise<void> {
+  await using life = new Lifetime();
+  const messages = Math.max(5_000, Math.round(OFFLINE_MESSAGES * run.scale));
+  const set = setter(run, `offline: ${messages} messages without a hub, 72 h of ten a second`);
+  const config = { lanes: LANES, upstream: { urls: ['nats-leaf://127.0.0.1:1'] } };
+  const box = await startBox(life, { config, dataDir: tempDir(life, 'offline', run.ground.dir) });
+  await sleep(run.ground.idleMs);
+  const idleMiB = readUsage(box.pid).residentMiB;
+  resetPeak(box.pid);
+  const points: [hundredThousands: number, kib: number][] = [];
+  const load = startLoad(life, {
+    port: box.mqttPort,
+    connections: 50,
+    messages,
+    messagesPerSecond: 40_000,
+    timeoutMs: TIMEOUT_MS,
+  });
+  const sampling = setInterval(() => {
+    points.push([load.progress.acked / 100_000, readUsage(box.pid).residentMiB * 1024]);
+  }, 250);
+  const result = await load.result;
+  clearInterval(sampling);
+  mustBeComplete(BOX, result);
+  const { peakMiB } = readUsage(box.pid);
+  await sleep(run.ground.idleMs);
+  const later = points.filter(([at]) => at >= messages / 400_000);
+  set('memory idle, MiB', idleMiB, { digits: 1, atMost: 65 });
+  set('memory peak, MiB', peakMiB, { digits: 1, atMost: 100 });
+  set('memory at the end, MiB', readUsage(box.pid).residentMiB, { digits: 1, atMost: 100 });
+  set('slope of the last three quarters, KiB per 100,000 messages', slopeOf(later), { digits: 1 });
+}
+
+/** What the box may take: time to listen, memory, bytes on the card, connections. */
+export async function boundRows(run: Run): Promise<void> {
+  const rows = { listen: listenRow, crowd: crowdRow, bytes: bytesRow, offline: offlineRow };
+  for (const [phase, row] of Object.entries(rows)) {
+    if (run.wanted(phase)) await run.attempt(phase, () => row(run));
+  }
+}
