@@ -1,7 +1,7 @@
 import type { Config } from './config/schema.ts';
 import type { JournalLane } from './store/journal-types.ts';
 import { LATE_SUFFIX } from './store/late-parts.ts';
-import type { LaneForwarderOptions } from './upstream/lane-forwarder.ts';
+import type { LaneForwarderOptions } from './upstream/lane-forwarder-types.ts';
 
 /** What becomes of the configured lanes: those of the journal, and how the forwarder sends each. */
 

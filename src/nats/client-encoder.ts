@@ -1,5 +1,5 @@
+import { writeDecimal } from '../core/decimal.ts';
 import type { Message } from '../core/message.ts';
-import { writeDecimal } from './decimal.ts';
 
 /** One block of output: some hundred small messages, one pass through the socket. */
 const BLOCK_BYTES = 64 * 1024;

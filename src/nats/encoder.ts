@@ -1,4 +1,4 @@
-import { writeDecimal } from './decimal.ts';
+import { writeDecimal } from '../core/decimal.ts';
 
 /** What the encoder made of a message. */
 export type Encoded = 'ok' | 'illegal' | 'too-long';

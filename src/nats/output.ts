@@ -1,14 +1,21 @@
 import type { Duplex } from 'node:stream';
+import { Headroom, type HeadroomBounds } from '../core/headroom.ts';
 import { LeafEncoder } from './encoder.ts';
-import { Headroom } from './headroom.ts';
 import { OncePerTick } from './once-per-tick.ts';
 
-/** The forwarder stops above this: what waits here waits in memory. What is on its way has its own bound (headroom.ts). */
+/** The forwarder stops above this: what waits here waits in memory. What is on its way has its own bound. */
 const HIGH_BYTES = 512 * 1024;
 /** And goes on below this. */
 const LOW_BYTES = 128 * 1024;
 /** As much is written without waiting for the end of the tick, to keep the line busy during a burst. */
 const FLUSH_BYTES = 64 * 1024;
+
+/**
+ * Bytes that the hub has not read. It answers a PING once it has read everything before it, so the round trip of a PING
+ * within the stream is what a live message meets. At the least some records, whatever the line (a larger one goes all the
+ * same); at the most the product of rate and round trip of 100 Mbit/s over 300 ms.
+ */
+export const UNREAD: HeadroomBounds = { first: 64 * 1024, min: 4096, max: 4 * 1024 * 1024, apart: 4096, slackMs: 5 };
 
 /** What goes to one socket: gathered during a tick, written at its end with one call. */
 export class Output {
@@ -21,7 +28,7 @@ export class Output {
   #inFlightBytes = 0;
   #wasHigh = false;
   #flushedBytes = 0;
-  readonly #headroom = new Headroom();
+  readonly #headroom = new Headroom(UNREAD);
   /** PINGs without their PONG, oldest first: true for those that measure the headroom. */
   readonly #pings: boolean[] = [];
 

@@ -1,7 +1,7 @@
 import { GatewayError } from '../core/errors.ts';
 import type { BatchSize } from './batch-size.ts';
 import type { StreamInfo } from './jetstream.ts';
-import { IN_FLIGHT_BYTES_MAX, type Known, type PassLane } from './pass.ts';
+import { IN_FLIGHT_BYTES_MAX, type Known, type PassLane } from './pass-lane.ts';
 import type { UpRecord } from './ports.ts';
 import type { PubAck } from './puback.ts';
 import { linkRefusal, oversize, streamRefusal } from './refusals.ts';

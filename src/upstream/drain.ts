@@ -10,8 +10,8 @@ import type { Pace } from './pace.ts';
  *   lane C ─ schedule() ─┘                       └─  or the burst is over
  */
 
-/** Records sent in one go before the sockets and other work get their turn. */
-const BURST = 256;
+/** Records sent in one go before the sockets and other work get their turn: as long a live message waits for its own. */
+const BURST = 64;
 /** Records of one lane before the next lane is looked for. */
 const SLICE = 16;
 /** What a lane may be owed at the most: what it could not take in time is not owed for ever. */
@@ -89,6 +89,7 @@ export class Drain {
 
   /** True where a record of this size may go now by the limits of the link; false ends everybody's turn until it may. */
   paced(bytes: number): boolean {
+    if (this.#options.pace.isFree) return true;
     const waitMs = this.#options.pace.take(bytes, performance.now());
     if (waitMs === 0) return true;
     this.#paused ??= setTimeout(() => {

@@ -3,16 +3,11 @@ import type { Log } from '../core/log.ts';
 import { once, type Service } from '../core/service.ts';
 import { Drain } from './drain.ts';
 import { DrainHold, type HoldStatus, type HoursOptions } from './drain-hold.ts';
-import {
-  LaneForwarder,
-  type LaneForwarderOptions,
-  type LaneForwarderParts,
-  type LaneState,
-  type Procedure,
-} from './lane-forwarder.ts';
+import { LaneForwarder } from './lane-forwarder.ts';
+import type { LaneForwarderOptions, LaneForwarderParts, LaneState, Procedure } from './lane-forwarder-types.ts';
 import { Pace } from './pace.ts';
 import type { Hub, Records } from './ports.ts';
-import { readPubAck } from './puback.ts';
+import { PubAckReader } from './puback.ts';
 import type { Fetching, Inbox } from './read-back.ts';
 
 /** How often answers that do not come are given up on. */
@@ -58,6 +53,7 @@ export class Forwarder implements Service {
   readonly #hold: DrainHold;
   readonly #fetches = new Map<string, Fetching>();
   readonly #inbox: Inbox;
+  readonly #pubAcks = new PubAckReader();
   #nextFetch = 1;
   #linked: { headers: boolean } | null = null;
   #tick: NodeJS.Timeout | undefined;
@@ -143,10 +139,12 @@ export class Forwarder implements Service {
       this.#fetches.get(token)?.take(headers, payload);
       return;
     }
-    const [, lane, pass, slot] = token.split('.');
-    const ack = readPubAck(payload);
+    const passAt = token.indexOf('.', ACK.length + 1) + 1;
+    const slotAt = token.indexOf('.', passAt) + 1;
+    const lane = this.#lanes[decimal(token, ACK.length + 1, passAt - 1)];
+    const ack = lane ? this.#pubAcks.read(payload) : null;
     // Somebody else who listens on the subject may answer too; the PubAck is still to come.
-    if (ack) this.#lanes[Number(lane)]?.answered(Number(pass), Number(slot), ack);
+    if (ack) lane?.answered(decimal(token, passAt, slotAt - 1), decimal(token, slotAt, token.length), ack);
   }
 
   /** Holds a lane, or all with '*'; what they hold stays on the disk. `forMs` 0: until somebody resumes. */
@@ -187,4 +185,14 @@ export class Forwarder implements Service {
     this.#drain.stop();
     this.linkDown();
   });
+}
+
+/** The whole number that the text has there; NaN where it has none. */
+function decimal(text: string, from: number, to: number): number {
+  let value = from < to ? 0 : Number.NaN;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+  }
+  return value;
 }

@@ -1,22 +1,31 @@
 export interface Sent {
-  readonly sequence: number;
-  readonly stream: string;
+  sequence: number;
+  stream: string;
   /** Sequence that the stream must give it; 0 where it is not predicted. */
-  readonly predicted: number;
-  readonly bytes: number;
-  readonly sentAtMs: number;
+  predicted: number;
+  bytes: number;
+  sentAtMs: number;
   state: 'waiting' | 'answered' | 'refused' | 'timed-out';
   /** Where the stream put it; 0 as long as that is not known. */
   streamSequence: number;
 }
 
+/** Settled slots that are kept until they are cut off together, for answers come one by one. */
+const SETTLED_MAX = 1_024;
+
 /**
  * What was sent and is not yet settled, in the order of sending. Slots are numbered from the session's first one, and
- * the number travels in the reply subject of the publish, so that an answer finds its slot at once.
+ * the number travels in the reply subject of the publish, so that an answer finds its slot at once. They live long enough
+ * to be copied by each collection of young memory, and so are used again: what `find` and `settle` give is only valid until
+ * the next `push`.
  */
 export class InFlight {
+  /** Those before `#head` are settled; they are cut off many at a time. */
   #slots: Sent[] = [];
-  /** Number of the first slot. */
+  #head = 0;
+  /** Bounded by the most that were in flight at once. */
+  readonly #spare: Sent[] = [];
+  /** Number of the first of `#slots`. */
   #base = 0;
   #waiting = 0;
   #bytes = 0;
@@ -25,36 +34,56 @@ export class InFlight {
     return this.#base + this.#slots.length;
   }
 
+  /** The oldest that is not settled; `next` where there is none. */
+  get first(): number {
+    return this.#base + this.#head;
+  }
+
   /** Slots whose answer is still to come. */
   get waiting(): number {
     return this.#waiting;
   }
 
   get length(): number {
-    return this.#slots.length;
+    return this.#slots.length - this.#head;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  push(sent: Omit<Sent, 'state' | 'streamSequence'>): void {
-    this.#slots.push({ ...sent, state: 'waiting', streamSequence: 0 });
+  push(sequence: number, stream: string, predicted: number, bytes: number, sentAtMs: number): void {
+    this.#add(sequence, stream, predicted, bytes, sentAtMs, 'waiting');
     this.#waiting++;
-    this.#bytes += sent.bytes;
+    this.#bytes += bytes;
   }
 
   /** A record that needs no sending (it is at the hub, or in the ledger) keeps its place in the order. */
   pass(sequence: number): void {
-    this.#slots.push({
-      sequence,
-      stream: '',
-      predicted: 0,
-      bytes: 0,
-      sentAtMs: 0,
-      state: 'answered',
-      streamSequence: 0,
-    });
+    this.#add(sequence, '', 0, 0, 0, 'answered');
+  }
+
+  #add(
+    sequence: number,
+    stream: string,
+    predicted: number,
+    bytes: number,
+    sentAtMs: number,
+    state: Sent['state'],
+  ): void {
+    const sent = this.#spare.pop();
+    if (!sent) {
+      this.#slots.push({ sequence, stream, predicted, bytes, sentAtMs, state, streamSequence: 0 });
+      return;
+    }
+    sent.sequence = sequence;
+    sent.stream = stream;
+    sent.predicted = predicted;
+    sent.bytes = bytes;
+    sent.sentAtMs = sentAtMs;
+    sent.state = state;
+    sent.streamSequence = 0;
+    this.#slots.push(sent);
   }
 
   /** The slot, if its answer is still awaited. */
@@ -94,23 +123,23 @@ export class InFlight {
 
   /** Takes the settled slots off the front, oldest first. */
   settle(each: (sent: Sent) => void): void {
-    let settled = 0;
-    while (this.#slots[settled]?.state === 'answered') {
-      const sent = this.#slots[settled++] as Sent;
+    for (let sent = this.#slots[this.#head]; sent?.state === 'answered'; sent = this.#slots[this.#head]) {
+      this.#head++;
       this.#bytes -= sent.bytes;
       each(sent);
     }
-    if (settled === 0) return;
-    this.#base += settled;
-    // Cheap for a window of a thousand: one memmove for a whole burst of answers.
-    this.#slots.splice(0, settled);
+    if (this.#head < SETTLED_MAX && this.#head < this.#slots.length) return;
+    this.#base += this.#head;
+    for (const sent of this.#slots.splice(0, this.#head)) this.#spare.push(sent);
+    this.#head = 0;
   }
 
   /** Ends the session: what is left, oldest first. */
   clear(): Sent[] {
-    const left = this.#slots;
-    this.#base += left.length;
+    const left = this.#slots.slice(this.#head);
+    this.#base += this.#slots.length;
     this.#slots = [];
+    this.#head = 0;
     this.#waiting = 0;
     this.#bytes = 0;
     return left;

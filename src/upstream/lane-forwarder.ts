@@ -1,21 +1,26 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Stamp } from '../core/clock.ts';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { Headroom } from '../core/headroom.ts';
 import type { Log } from '../core/log.ts';
 import { BatchPass } from './batch-pass.ts';
-import type { Drain, Sender } from './drain.ts';
-import type { DrainHold } from './drain-hold.ts';
+import type { Sender } from './drain.ts';
 import { identityOf, isForeign } from './identity.ts';
 import { JetStream } from './jetstream.ts';
+import type { LaneForwarderOptions, LaneForwarderParts, LaneState, Procedure } from './lane-forwarder-types.ts';
 import { LinkTrust } from './link-trust.ts';
 import { Opening } from './opening.ts';
-import { Pass, type PassLane } from './pass.ts';
-import type { Hub, LossReason, Records } from './ports.ts';
+import { Pass } from './pass.ts';
+import { type PassLane, UNANSWERED } from './pass-lane.ts';
+import type { LossReason } from './ports.ts';
 import type { PubAck } from './puback.ts';
-import type { Inbox } from './read-back.ts';
 import { RecordSource } from './record-source.ts';
 import { Routes } from './routes.ts';
 import { UploadHeaders } from './upload-headers.ts';
+
+/** How long a blocked lane waits before it tries again; new interest at the hub wakes it at once. */
+const BLOCKED_MS = [250, 1_000, 2_000, 5_000, 10_000] as const;
+/** What may be over when interest or permissions at the hub change. */
+const MENDED_BY_THE_HUB: readonly ErrorCode[] = ['no_stream', 'no_interest', 'permission_denied'];
 
 /**
  * Sends one lane up, exactly once and in order.
@@ -25,46 +30,6 @@ import { UploadHeaders } from './upload-headers.ts';
  *          │                 └── blocked ◀──┤ a doubt, a refusal, no stream
  *          └────────── link down ───────────┘
  */
-export type LaneState = 'waiting-for-link' | 'reconciling' | 'sending' | 'idle' | 'blocked' | 'paused';
-
-/** How the lane is kept exact, by what its stream allows. */
-export type Procedure = 'own-stream' | 'atomic-batch' | 'read-back';
-
-export interface LaneForwarderOptions {
-  readonly index: number;
-  readonly name: string;
-  readonly gateway: string;
-  readonly priority: number;
-  /** The part of a live-first lane that waited for the link: it goes behind the lane itself. */
-  readonly isLate?: boolean;
-  readonly subjects: readonly string[];
-  readonly stream: { readonly name: string; readonly own: boolean } | null;
-  /** A record that is older when it is sent says so in its headers. */
-  readonly historicalAfterMs: number;
-  /** Records in flight at the most. */
-  readonly window: number;
-  readonly ackTimeoutMs: number;
-}
-
-export interface LaneForwarderParts {
-  readonly hub: Hub;
-  readonly records: Records;
-  readonly inbox: Inbox;
-  readonly drain: Drain;
-  readonly hold: DrainHold;
-  /** Queue groups on a subject that have a member on the box. */
-  served(subject: string): readonly string[];
-  /** When a record came in; null where its own stamp is right. */
-  stamp?(lane: string, sequence: number, receivedAtMs: number): Stamp | null;
-  /** Reply subject of publishes: lane, pass and slot follow. */
-  readonly ackPrefix: string;
-}
-
-/** How long a blocked lane waits before it tries again; new interest at the hub wakes it at once. */
-const BLOCKED_MS = [250, 1_000, 2_000, 5_000, 10_000] as const;
-/** What may be over when interest or permissions at the hub change. */
-const MENDED_BY_THE_HUB: readonly ErrorCode[] = ['no_stream', 'no_interest', 'permission_denied'];
-
 export class LaneForwarder implements Sender {
   readonly options: LaneForwarderOptions;
   readonly #parts: LaneForwarderParts;
@@ -100,6 +65,7 @@ export class LaneForwarder implements Sender {
       index,
       isForeign: isForeign(name),
       window,
+      unanswered: new Headroom({ ...UNANSWERED, max: window }),
       ackTimeoutMs,
       own,
       jetStream,

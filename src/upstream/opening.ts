@@ -3,7 +3,7 @@ import type { BatchTarget } from './batch-pass.ts';
 import { Batches } from './batches.ts';
 import { type Doubt, positionAtEnd, type Reconciled, reconcile } from './doubt.ts';
 import { idEndOf } from './identity.ts';
-import type { Known, PassLane } from './pass.ts';
+import type { Known, PassLane } from './pass-lane.ts';
 import type { Inbox } from './read-back.ts';
 
 /** What a pass begins with. */

@@ -11,9 +11,14 @@ export class Pace {
     this.#bytesPerS = limit.bytesPerSecond;
   }
 
+  /** True where there is no limit. */
+  get isFree(): boolean {
+    return this.#messagesPerS === 0 && this.#bytesPerS === 0;
+  }
+
   /** Milliseconds to wait before a message of this size may go; 0 takes it. The balance may go below zero once. */
   take(bytes: number, nowMs: number): number {
-    if (this.#messagesPerS === 0 && this.#bytesPerS === 0) return 0;
+    if (this.isFree) return 0;
     const elapsedS = Math.max(0, nowMs - this.#atMs) / 1000;
     this.#atMs = nowMs;
     // A tenth of a second may be saved up, so that the rate holds and packets still go out together.

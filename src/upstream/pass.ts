@@ -1,60 +1,11 @@
 import { GatewayError } from '../core/errors.ts';
-import type { Drain, Sender } from './drain.ts';
 import { InFlight, type Sent } from './in-flight.ts';
-import type { JetStream, StreamInfo } from './jetstream.ts';
-import type { Hub, LossReason, Records, UpRecord } from './ports.ts';
+import { IN_FLIGHT_BYTES_MAX, type Known, type PassLane } from './pass-lane.ts';
+import type { UpRecord } from './ports.ts';
 import type { PubAck } from './puback.ts';
-import type { RecordSource } from './record-source.ts';
 import { linkRefusal, streamRefusal } from './refusals.ts';
-import type { Routes } from './routes.ts';
 import { StoredRecords } from './stored-records.ts';
 import { type StreamEnd, StreamEnds } from './stream-ends.ts';
-import type { UploadHeaders } from './upload-headers.ts';
-
-/** Payload bytes in flight at the most: what a slow link takes minutes for need not be sent again. */
-export const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
-
-/** What stays the same from pass to pass of a lane. */
-export interface PassLane {
-  readonly index: number;
-  readonly own: boolean;
-  readonly isForeign: boolean;
-  readonly window: number;
-  readonly ackTimeoutMs: number;
-  readonly hub: Hub;
-  readonly records: Records;
-  readonly jetStream: JetStream;
-  readonly proofs: Map<string, number>;
-  /** Stream → how far it is known to have been in this run, whoever wrote there. */
-  readonly ends: Map<string, number>;
-  readonly routes: Routes;
-  readonly source: RecordSource;
-  readonly headers: UploadHeaders;
-  /** Whose turn it is, and how fast the link may be used. */
-  readonly drain: Drain;
-  /** As what the lane joined it. */
-  readonly sender: Sender;
-  served(subject: string): readonly string[];
-  /** The hub has so many more records. */
-  acknowledged(count: number, duplicate: boolean): void;
-  idle(): void;
-  /** This hub does not let the lane commit batches: for some time it goes on without them. */
-  batchesRefused(why: string, hint: string): void;
-  /** Records that the hub will never take. */
-  lose(first: number, last: number, reason: LossReason, detail: string): void;
-}
-
-/** What the reconciliation says about the records behind the cursor. */
-export interface Known {
-  /** These are at the hub. */
-  readonly stored: Set<number>;
-  /** So is everything up to here, by the lane's watermark; 0 where there is none. */
-  readonly upTo: number;
-  /** So are the next so many records. */
-  readonly skip: number;
-  /** Streams in which nothing of the lane is, besides these. */
-  readonly streams: readonly StreamInfo[];
-}
 
 /**
  * One stretch of sending between two reconciliations. Records go out in the order of the lane and none twice, so their
@@ -81,6 +32,7 @@ export class Pass {
     this.#reply = reply;
     this.#stored = new StoredRecords(stored, upTo, skip);
     this.#ends = new StreamEnds(lane, streams);
+    lane.unanswered.restart();
   }
 
   get inFlight(): number {
@@ -129,11 +81,11 @@ export class Pass {
 
   /** The lane's turn: sends up to `count` records and gives how many went. */
   send(count: number): number {
-    const { source, hub, window, drain } = this.#lane;
+    const { source, hub, window, unanswered, drain } = this.#lane;
     let sent = 0;
     while (sent < count && !this.#over && !this.#trouble) {
       if (this.#inFlight.length >= window || this.#inFlight.bytes >= IN_FLIGHT_BYTES_MAX) break;
-      if (!hub.writable || this.#looking) break;
+      if (!hub.writable || !unanswered.has(this.#inFlight.next) || this.#looking) break;
       const record = source.peek();
       if (!record) {
         if (source.exhausted && this.#inFlight.length === 0) this.#rest();
@@ -167,7 +119,7 @@ export class Pass {
 
   /** False where sending can't go on now. */
   #sendOne(record: UpRecord, end: StreamEnd): boolean {
-    const { own, hub, headers, source, served } = this.#lane;
+    const { own, hub, headers, source, unanswered, served } = this.#lane;
     const stream = end.info.name;
     const block = own ? headers.withExpectedSequence(record, stream, end.predicted) : headers.withMessageId(record);
     const reply = `${this.#reply}.${this.#inFlight.next}`;
@@ -178,7 +130,9 @@ export class Pass {
       source.take();
       const bytes = payload.length + block.length;
       const predicted = own ? end.predicted : 0;
-      this.#inFlight.push({ sequence, stream, predicted, bytes, sentAtMs: performance.now() });
+      const nowMs = performance.now();
+      this.#inFlight.push(sequence, stream, predicted, bytes, nowMs);
+      if (unanswered.isProbeDue(this.#inFlight.next)) unanswered.probed(this.#inFlight.next, nowMs);
       return true;
     }
     const refusal = linkRefusal(result, hub, record, block.length);
@@ -232,7 +186,13 @@ export class Pass {
     else this.#accepted(sent, ack);
     this.#settle();
     if (this.#trouble) this.disturb(this.#trouble);
-    else if (this.#inFlight.length <= this.#lane.window / 2) this.schedule();
+    else if (this.#hasRoom) this.schedule();
+  }
+
+  /** For many records: to wake up for each one costs more than it gains. */
+  get #hasRoom(): boolean {
+    const { window, unanswered } = this.#lane;
+    return this.#inFlight.length <= window / 2 && unanswered.isHalfFree(this.#inFlight.next);
   }
 
   #accepted(sent: Sent, { stream, sequence, duplicate }: PubAck): void {
@@ -272,12 +232,18 @@ export class Pass {
     this.disturb(reason);
   }
 
+  readonly #passed = ({ sequence, stream, streamSequence }: Sent): void => {
+    this.#settled.push(sequence);
+    this.#ends.settle(stream, streamSequence);
+  };
+
   /** Moves the cursor over what is settled; the journal hears of it once per turn. */
   #settle(): void {
-    this.#inFlight.settle(({ sequence, stream, streamSequence }) => {
-      this.#settled.push(sequence);
-      this.#ends.settle(stream, streamSequence);
-    });
+    const { unanswered } = this.#lane;
+    this.#inFlight.settle(this.#passed);
+    while (unanswered.awaited <= this.#inFlight.first) unanswered.answered(performance.now());
+    // Records that need no sending have no answer either.
+    unanswered.passed(this.#inFlight.first);
     if (this.#saving || this.#settled.length === 0) return;
     this.#saving = true;
     setImmediate(() => this.#save());

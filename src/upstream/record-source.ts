@@ -4,6 +4,8 @@ import type { Batch, Records, UpRecord } from './ports.ts';
 /** Committed batches that may wait here to be sent: a few windows. Beyond them the lane is read from disk again. */
 const TAIL_RECORDS_MAX = 4_096;
 const TAIL_BYTES_MAX = 1024 * 1024;
+/** With fewer left to give out the next ones are read, so that nobody waits for the disk: some 20 ms of a fast drain. */
+const AHEAD_RECORDS = 2_048;
 
 /**
  * The records of one lane in order, from wherever they are: straight from the commit while the forwarder keeps up, from
@@ -30,6 +32,8 @@ export class RecordSource {
   /** Last sequence that the lane is known to have. */
   #last = 0;
   #reading = false;
+  /** The last read found nothing: what is behind may not be in doubt yet. It is not asked for again ahead of time. */
+  #dry = false;
   #open = false;
   /** What comes for a session that is over is dropped: the journal has taken it for forgotten. */
   #session = 0;
@@ -53,6 +57,7 @@ export class RecordSource {
     this.#given = after;
     this.#last = this.#records.resume(this.#lane).lastSequence;
     this.#reading = false;
+    this.#dry = false;
     this.#open = true;
   }
 
@@ -120,6 +125,7 @@ export class RecordSource {
         batch.done();
       } else if (record.sequence > this.#given) this.#current = record;
     }
+    if (this.#end < this.#last && this.#end - this.#given < AHEAD_RECORDS && !this.#dry) this.#read();
     return this.#current;
   }
 
@@ -148,6 +154,7 @@ export class RecordSource {
     void this.#records.read(this.#lane, this.#end).then(({ batches, end }) => {
       if (session !== this.#session) return;
       this.#reading = false;
+      this.#dry = batches.length === 0;
       const before = this.#end;
       for (const batch of batches) this.#hold(batch);
       // What was evicted, expired or damaged leaves a hole.

@@ -1,4 +1,5 @@
 import type { Stamp } from '../core/clock.ts';
+import { writeDecimal } from '../core/decimal.ts';
 import { renameHeader } from '../core/headers.ts';
 import type { StreamInfo } from './jetstream.ts';
 import type { UpRecord } from './ports.ts';
@@ -26,10 +27,23 @@ const VERSION_LINE_BYTES = 10;
  * stream has, or had, every record of the lane up to there.
  */
 export class UploadHeaders {
-  #prefix = '';
   readonly #historicalAfterMs: number;
   readonly #stampOf: StampOf | null;
+  #identity = '';
   #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  #at = 0;
+  /** What is built, in `#scratch`. */
+  #block: Buffer = NOTHING;
+  /** The publisher's own block. */
+  #publishers: Buffer = NOTHING;
+  /** What is the same from record to record is made once: the lines before a sequence of the lane, … */
+  #petioleId: Buffer = NOTHING;
+  #messageId: Buffer = NOTHING;
+  /** … those before one of a stream or a place in a batch, by its name, … */
+  #expected = { name: '', lines: NOTHING };
+  #batch = { name: '', lines: NOTHING };
+  /** … and those of a time, for many records come in the same millisecond. */
+  #time = { ms: Number.NaN, quality: '', isLate: false, lines: NOTHING };
 
   /** `identity` is `<gateway>.<epoch>.<lane>`. A record that is older than `historicalAfterMs` when it is sent is late. */
   constructor(identity: string, historicalAfterMs: number, stampOf: StampOf | null = null) {
@@ -40,37 +54,43 @@ export class UploadHeaders {
 
   /** Another epoch has begun. */
   identify(identity: string): void {
-    this.#prefix = `${identity}.`;
+    this.#identity = identity;
+    this.#petioleId = Buffer.from(`NATS/1.0\r\nPetiole-Id: ${identity}.`);
+    this.#messageId = Buffer.from(`Nats-Msg-Id: ${identity}.`);
   }
 
   /** Read-back: the hub's duplicate window is a second net under the reconcile step. */
   withMessageId(record: UpRecord): Buffer {
-    const id = this.#prefix + record.sequence;
-    return this.#block(record, `NATS/1.0\r\nPetiole-Id: ${id}\r\n${this.#time(record)}Nats-Msg-Id: ${id}\r\n`);
+    this.#begin(record);
+    this.#line(this.#messageId, record.sequence);
+    return this.#end();
   }
 
   /** Own stream: never together with a message id, see the protocol notes on 10071. */
   withExpectedSequence(record: UpRecord, stream: string, lastSequence: number): Buffer {
-    return this.#block(
-      record,
-      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\n${this.#time(record)}` +
-        `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`,
-    );
+    if (this.#expected.name !== stream) {
+      const lines = Buffer.from(`Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: `);
+      this.#expected = { name: stream, lines };
+    }
+    this.#begin(record);
+    this.#line(this.#expected.lines, lastSequence);
+    return this.#end();
   }
 
   /** Atomic batch: message `place` of it, from 1. */
   inBatch(record: UpRecord, batch: string, place: number): Buffer {
-    return this.#block(
-      record,
-      `NATS/1.0\r\nPetiole-Id: ${this.#prefix}${record.sequence}\r\n${this.#time(record)}` +
-        `Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${place}\r\n`,
-    );
+    if (this.#batch.name !== batch) {
+      this.#batch = { name: batch, lines: Buffer.from(`Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: `) };
+    }
+    this.#begin(record);
+    this.#line(this.#batch.lines, place);
+    return this.#end();
   }
 
   /** The last message of a batch: commits it, unless the watermark at the hub is another than that at `expected`. */
   watermark(last: number, batch: string, place: number, expected: number, may: StreamInfo['atomic']): Buffer {
     return Buffer.from(
-      `NATS/1.0\r\n${WATERMARK}: ${this.#prefix}${last}\r\n` +
+      `NATS/1.0\r\n${WATERMARK}: ${this.#identity}.${last}\r\n` +
         `Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${place}\r\nNats-Batch-Commit: 1\r\n` +
         `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n` +
         // The one before goes, and this one does not grow too old.
@@ -78,26 +98,56 @@ export class UploadHeaders {
     );
   }
 
-  #time({ sequence, receivedAtMs }: UpRecord): string {
-    const stamp = this.#stampOf?.(sequence, receivedAtMs) ?? null;
-    const ms = stamp?.ms ?? receivedAtMs;
-    const value = stamp ? `${ms};q=${stamp.quality}` : String(ms);
-    const time = `Petiole-Time: ${value}\r\n`;
-    const isLate = Date.now() - ms >= this.#historicalAfterMs;
-    return isLate ? `${time}Petiole-Historical: ${value}\r\n` : time;
+  #begin({ sequence, receivedAtMs, headers }: UpRecord): void {
+    // Two ids on one message would leave it to the hub which one counts, and an id beside an expectation is worse.
+    this.#publishers = headers.length === 0 ? headers : renameHeader(headers, 'Nats-Msg-Id', 'Petiole-Msg-Id');
+    const need = OWN_BYTES_MAX + this.#publishers.length;
+    if (need > this.#scratch.length) {
+      this.#scratch = Buffer.allocUnsafe(need);
+      this.#block = NOTHING;
+    }
+    this.#at = 0;
+    this.#line(this.#petioleId, sequence);
+    this.#add(this.#timeOf(sequence, receivedAtMs));
   }
 
-  #block(record: UpRecord, own: string): Buffer {
-    // Two ids on one message would leave it to the hub which one counts, and an id beside an expectation is worse.
-    const headers = renameHeader(record.headers, 'Nats-Msg-Id', 'Petiole-Msg-Id');
-    const need = OWN_BYTES_MAX + headers.length;
-    if (need > this.#scratch.length) this.#scratch = Buffer.allocUnsafe(need);
-    let at = this.#scratch.write(own, 0, 'utf8');
-    if (headers.length > VERSION_LINE_BYTES) at += headers.copy(this.#scratch, at, headers.indexOf(10) + 1);
-    else at += this.#scratch.write('\r\n', at, 'latin1');
-    return this.#scratch.subarray(0, at);
+  #timeOf(sequence: number, receivedAtMs: number): Buffer {
+    const stamp = this.#stampOf?.(sequence, receivedAtMs) ?? null;
+    const ms = stamp?.ms ?? receivedAtMs;
+    const quality = stamp?.quality ?? '';
+    const isLate = Date.now() - ms >= this.#historicalAfterMs;
+    const known = this.#time;
+    if (known.ms === ms && known.quality === quality && known.isLate === isLate) return known.lines;
+    const value = quality === '' ? String(ms) : `${ms};q=${quality}`;
+    const time = `Petiole-Time: ${value}\r\n`;
+    const lines = Buffer.from(isLate ? `${time}Petiole-Historical: ${value}\r\n` : time);
+    this.#time = { ms, quality, isLate, lines };
+    return lines;
+  }
+
+  #end(): Buffer {
+    const block = this.#publishers;
+    this.#add(block.length > VERSION_LINE_BYTES ? block.subarray(block.indexOf(LF) + 1) : CRLF);
+    // Most blocks are as long as the one before.
+    if (this.#block.length !== this.#at) this.#block = this.#scratch.subarray(0, this.#at);
+    return this.#block;
+  }
+
+  #line(start: Buffer, value: number): void {
+    this.#add(start);
+    this.#at = writeDecimal(this.#scratch, this.#at, value);
+    this.#add(CRLF);
+  }
+
+  #add(bytes: Buffer): void {
+    this.#scratch.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 }
+
+const NOTHING = Buffer.alloc(0);
+const CRLF = Buffer.from('\r\n');
+const LF = 10;
 
 /** When a record came in, as well as that is known now; null where its own stamp is right. */
 export type StampOf = (sequence: number, receivedAtMs: number) => Stamp | null;

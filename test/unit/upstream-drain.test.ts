@@ -37,7 +37,7 @@ function setting(options: { share?: number; total: number; pace?: Pace }) {
   };
   const count = (name: string) => log.filter((one) => one === name).length;
   const settled = async () => {
-    for (let turns = 0; turns < 50; turns++) await turn();
+    for (let turns = 0; turns < 200; turns++) await turn();
   };
   return { drain, lane, log, count, settled };
 }

@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import { headerEntries } from '../../src/core/headers.ts';
 import { InFlight, type Sent } from '../../src/upstream/in-flight.ts';
 import { Pace } from '../../src/upstream/pace.ts';
-import { meaningOf, readPubAck } from '../../src/upstream/puback.ts';
+import { meaningOf, PubAckReader, readPubAck } from '../../src/upstream/puback.ts';
 import { UploadHeaders } from '../../src/upstream/upload-headers.ts';
 
-const sent = (sequence: number, sentAtMs = 0) => ({ sequence, stream: 'S', predicted: 0, bytes: 10, sentAtMs });
+function send(inFlight: InFlight, sequence: number, sentAtMs = 0): void {
+  inFlight.push(sequence, 'S', 0, 10, sentAtMs);
+}
 
 function slotOf(inFlight: InFlight, slot: number): Sent {
   const found = inFlight.find(slot);
@@ -24,7 +26,7 @@ function settled(inFlight: InFlight): number[] {
 describe('what is in flight', () => {
   it('settles in the order of sending, whatever the order of the answers', () => {
     const inFlight = new InFlight();
-    for (const sequence of [5, 6, 8]) inFlight.push(sent(sequence));
+    for (const sequence of [5, 6, 8]) send(inFlight, sequence);
     inFlight.pass(9);
     inFlight.answer(slotOf(inFlight, 2), 102);
     assert.deepEqual(settled(inFlight), []);
@@ -39,8 +41,8 @@ describe('what is in flight', () => {
 
   it('gives up on old ones, and still takes their answer', () => {
     const inFlight = new InFlight();
-    inFlight.push(sent(1, 100));
-    inFlight.push(sent(2, 200));
+    send(inFlight, 1, 100);
+    send(inFlight, 2, 200);
     assert.equal(inFlight.expire(99), false);
     assert.equal(inFlight.expire(150), true);
     assert.equal(inFlight.expire(150), false, 'only once');
@@ -52,7 +54,7 @@ describe('what is in flight', () => {
 
   it('tells at the end what was answered, refused and unknown', () => {
     const inFlight = new InFlight();
-    for (const sequence of [1, 2, 3, 4]) inFlight.push(sent(sequence));
+    for (const sequence of [1, 2, 3, 4]) send(inFlight, sequence);
     inFlight.answer(slotOf(inFlight, 1), 9);
     inFlight.refuse(slotOf(inFlight, 2));
     inFlight.giveUp(slotOf(inFlight, 3));
@@ -64,9 +66,32 @@ describe('what is in flight', () => {
     assert.deepEqual([inFlight.waiting, inFlight.length, inFlight.bytes, inFlight.next], [0, 0, 0, 4]);
   });
 
+  it('keeps count over many answers', () => {
+    const inFlight = new InFlight();
+    let sequence = 0;
+    const due: number[] = [];
+    for (let n = 0; n < 5_000; n++) {
+      while (inFlight.length < 100) send(inFlight, ++sequence);
+      const first = sequence - inFlight.length + 1;
+      // The second one, then the first: two settle at once.
+      inFlight.answer(slotOf(inFlight, first), 1);
+      due.push(...settled(inFlight));
+      inFlight.answer(slotOf(inFlight, first - 1), 1);
+      due.push(...settled(inFlight));
+      assert.equal(inFlight.find(first - 1), null, 'what is settled is not waited for');
+      assert.deepEqual([inFlight.waiting, inFlight.length, inFlight.bytes], [98, 98, 980]);
+      assert.equal(inFlight.next, sequence);
+    }
+    assert.deepEqual(
+      due,
+      Array.from({ length: 10_000 }, (_, i) => i + 1),
+    );
+    assert.equal(inFlight.clear().length, 98);
+  });
+
   it('finds nothing for slots that hubs make up', () => {
     const inFlight = new InFlight();
-    inFlight.push(sent(1));
+    send(inFlight, 1);
     for (const slot of [-1, 1, 1.5, Number.NaN, Infinity]) assert.equal(inFlight.find(slot), null);
   });
 });
@@ -146,6 +171,70 @@ describe('a PubAck', () => {
     fc.assert(fc.property(fc.uint8Array(), (bytes) => readPubAck(Buffer.from(bytes)) === null));
   });
 
+  it('is read without parsing as it is read with it, whatever came before it', () => {
+    const number = fc.oneof(
+      fc.nat(),
+      fc.maxSafeNat(),
+      fc.constantFrom('0', '007', '1e3', '-1', '1.5', '999999999999999', '9999999999999999', '"7"', ''),
+    );
+    const name = fc.constantFrom('S', 'BENCH', 'a b', 'x","seq":1,"y', 'ü', '{"seq":', 'seq');
+    const before = fc.constantFrom(
+      '',
+      '"domain":"hub",',
+      '"domain": "seq", ',
+      '"batch":"b","count":3,',
+      '"a\\"seq":4,',
+      '"seq":9,',
+    );
+    const after = fc.constantFrom(
+      '',
+      ',"duplicate":true',
+      ', "duplicate": true',
+      ',"domain":"hub"',
+      ',"seq":3',
+      '}',
+      ' ',
+    );
+    const error = fc.constantFrom('', '"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"},');
+    const space = fc.constantFrom('', ' ', '\n');
+    const text = fc
+      .record({ error, name, before, number, after, space })
+      .map(
+        (a) =>
+          `{${a.error}"stream":${a.space}${JSON.stringify(a.name)},${a.before}${a.space}"seq":${a.space}${a.number}${a.after}}`,
+      );
+    // One byte of it is another one, for what no stream says.
+    const damaged = fc.tuple(text, fc.nat(), fc.nat(255)).map(([whole, at, byte]) => {
+      const bytes = Buffer.from(whole);
+      bytes[at % bytes.length] = byte;
+      return bytes;
+    });
+    const answers = fc.array(
+      fc.oneof(
+        text.map((whole) => Buffer.from(whole)),
+        damaged,
+      ),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(answers, (payloads) => {
+        const reader = new PubAckReader();
+        // Twice: the second time around all that can be remembered is.
+        for (const payload of [...payloads, ...payloads]) assert.deepEqual(reader.read(payload), readPubAck(payload));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('is told from one of another stream', () => {
+    const reader = new PubAckReader();
+    for (let n = 1; n < 200; n++) {
+      const stream = `S${n % 40}`;
+      const ack = { stream, sequence: n, duplicate: false, batched: 0, error: null };
+      assert.deepEqual(reader.read(Buffer.from(`{"stream":"${stream}","seq":${n}}`)), ack);
+    }
+  });
+
   it('means what the hub knows', () => {
     assert.equal(meaningOf(10071), 'doubt');
     assert.equal(meaningOf(10164), 'doubt');
@@ -175,6 +264,50 @@ describe('the headers of an upload', () => {
     assert.deepEqual(
       [...headerEntries(headers.withExpectedSequence(record, 'S', 9))],
       [...own, ['Nats-Expected-Stream', 'S'], ['Nats-Expected-Last-Sequence', '9']],
+    );
+  });
+
+  it('are built anew for each record', () => {
+    const byTime = new UploadHeaders('box.epoch.lane', 60_000, (sequence, ms) =>
+      sequence % 3 === 0 ? { ms: ms + 1, quality: sequence % 2 === 0 ? 'restamped' : 'untrusted' } : null,
+    );
+    const hour = 3_600_000;
+    const times = fc.constantFrom(0, 1, 2, hour);
+    const publishers = fc.constantFrom('', 'NATS/1.0\r\n\r\n', 'NATS/1.0\r\nNats-Msg-Id: 7\r\nA: ü\r\n\r\n');
+    const line = fc.record({
+      sequence: fc.maxSafeNat(),
+      ago: times,
+      block: publishers,
+      name: fc.constantFrom('S', 'T'),
+      kind: fc.nat(2),
+      n: fc.nat(),
+    });
+    const now = Date.now();
+    fc.assert(
+      fc.property(fc.array(line), (lines) => {
+        for (const { sequence, ago, block, name, kind, n } of lines) {
+          const receivedAtMs = now - ago;
+          const one = { ...record, sequence, receivedAtMs, headers: Buffer.from(block) };
+          const built = [
+            () => byTime.withMessageId(one),
+            () => byTime.withExpectedSequence(one, name, n),
+            () => byTime.inBatch(one, name, n),
+          ][kind]?.();
+          const isStamped = sequence % 3 === 0;
+          const ms = receivedAtMs + (isStamped ? 1 : 0);
+          const quality = sequence % 2 === 0 ? 'restamped' : 'untrusted';
+          const time = isStamped ? `${ms};q=${quality}` : `${ms}`;
+          const late = ago === hour ? `Petiole-Historical: ${time}\r\n` : '';
+          const procedure = [
+            `Nats-Msg-Id: box.epoch.lane.${sequence}`,
+            `Nats-Expected-Stream: ${name}\r\nNats-Expected-Last-Sequence: ${n}`,
+            `Nats-Batch-Id: ${name}\r\nNats-Batch-Sequence: ${n}`,
+          ][kind];
+          const own = `NATS/1.0\r\nPetiole-Id: box.epoch.lane.${sequence}\r\nPetiole-Time: ${time}\r\n${late}${procedure}`;
+          const theirs = block.replace('NATS/1.0\r\n', '').replace('Nats-Msg-Id', 'Petiole-Msg-Id') || '\r\n';
+          assert.equal(built?.toString(), `${own}\r\n${theirs}`);
+        }
+      }),
     );
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { GatewayError } from '../../src/core/errors.ts';
+import { Headroom } from '../../src/core/headroom.ts';
 import { Drain, type Sender } from '../../src/upstream/drain.ts';
 import { JetStream, type StreamInfo } from '../../src/upstream/jetstream.ts';
 import { Pace } from '../../src/upstream/pace.ts';
@@ -25,6 +26,8 @@ const LATE = new GatewayError('not_connected', 'the link fell');
 
 interface Choices {
   own?: boolean;
+  /** Records without an answer, and those between two that are looked at. */
+  unanswered?: { most: number; apart: number };
   stored?: number[];
   skip?: number;
   last?: number;
@@ -33,7 +36,16 @@ interface Choices {
 }
 
 /** A pass over records 1 to `last`; the streams of the lane end at 500. */
-async function setting({ own = false, stored = [], skip = 0, last = 10, window = 100, broken }: Choices = {}) {
+async function setting({
+  own = false,
+  stored = [],
+  skip = 0,
+  last = 10,
+  window = 100,
+  unanswered,
+  broken,
+}: Choices = {}) {
+  const { most, apart } = unanswered ?? { most: window, apart: 1 };
   const hub = new ScriptedHub();
   hub.streams.set('S', { last: 500, messages: new Map() });
   const records = new ScriptedRecords();
@@ -57,6 +69,7 @@ async function setting({ own = false, stored = [], skip = 0, last = 10, window =
       own,
       isForeign: false,
       window,
+      unanswered: new Headroom({ first: most, min: most, max: most, apart, slackMs: 1_000 }),
       ackTimeoutMs: 1_000,
       hub,
       records,
@@ -227,5 +240,29 @@ describe('a pass', () => {
     await turn();
     await turn();
     assert.deepEqual(sentRecords(), [1, 2, 3, 4, 5, 6]);
+  });
+
+  it('passes over more than may be unanswered', async () => {
+    const stored = Array.from({ length: 50 }, (_, i) => i + 1);
+    const { ack, sentRecords } = await setting({ unanswered: { most: 4, apart: 4 }, stored, last: 60 });
+    for (let turns = 0; turns < 20; turns++) await turn();
+    assert.deepEqual(sentRecords(), [51, 52, 53, 54]);
+    for (let slot = 50; slot < 60; slot++) {
+      ack(slot, 501 + slot);
+      await turn();
+      await turn();
+    }
+    assert.equal(sentRecords().at(-1), 60);
+  });
+
+  it('keeps fewer unanswered than its window where the hub is busy, and goes on with the answers', async () => {
+    const { ack, sentRecords } = await setting({ unanswered: { most: 4, apart: 2 }, last: 9 });
+    assert.deepEqual(sentRecords(), [1, 2, 3, 4]);
+    for (const [slot, count] of [4, 6, 6, 8, 8, 9, 9, 9, 9].entries()) {
+      ack(slot, 501 + slot);
+      await turn();
+      await turn();
+      assert.equal(sentRecords().length, count, `after ${slot + 1} answers`);
+    }
   });
 });

@@ -106,6 +106,41 @@ describe('the source of records', () => {
     assert.equal(records.reads.length, 2, 'one at a time');
   });
 
+  it('reads ahead while it still has some to give', async () => {
+    const { records, source } = setting(10_000);
+    source.begin(0);
+    source.peek();
+    records.reads[0]?.resolve({ batches: [batchOf(1, 4_000)], end: 4_000 });
+    await turn();
+    for (let i = 0; i < 1_900; i++) {
+      source.peek();
+      source.take();
+    }
+    assert.equal(records.reads.length, 1, 'not while it has many');
+    for (let i = 0; i < 500; i++) {
+      source.peek();
+      source.take();
+    }
+    assert.deepEqual(
+      records.reads.map(({ after }) => after),
+      [0, 4_000],
+    );
+    records.reads[1]?.resolve({ batches: [], end: 4_000 });
+    await turn();
+    for (let i = 0; i < 1_599; i++) {
+      source.peek();
+      source.take();
+    }
+    assert.equal(records.reads.length, 2, 'there was nothing: it is asked for again when it is needed');
+    assert.notEqual(source.peek(), null);
+    source.take();
+    assert.equal(source.peek(), null);
+    records.reads[2]?.resolve({ batches: [batchOf(4_001, 10_000)], end: 10_000 });
+    await turn();
+    assert.equal(takeAll(source).length, 6_000);
+    assert.equal(records.reads.length, 3);
+  });
+
   it('wants no more than it can hold', () => {
     const { records, source } = setting();
     source.begin(0);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Headroom } from '../../src/nats/headroom.ts';
+import { Headroom } from '../../src/core/headroom.ts';
+import { UNREAD } from '../../src/nats/output.ts';
 
 /**
  * Goal: a backlog fills the line and no more, whatever the line, so that a live message waits little behind it. Method: a
@@ -17,7 +18,7 @@ interface Line {
 
 /** Sends records as fast as the headroom lets them for `ms`; the line may become another one half way. */
 function drain(lines: readonly Line[], ms: number) {
-  const headroom = new Headroom();
+  const headroom = new Headroom(UNREAD);
   let written = 0;
   let passed = 0;
   const pings: number[] = [];
@@ -74,8 +75,30 @@ describe('the headroom of a link', () => {
     assert(bytes > fast.bytesPerMs * (ms / 2) * 0.6, `${bytes}`);
   });
 
+  it('does not hold up what never filled it to measure the line again', () => {
+    const headroom = new Headroom({ ...UNREAD, apart: 1 });
+    let written = 0;
+    for (let now = 0; now < 60_000; now += 10) {
+      assert(headroom.has(written), `${now} ms`);
+      written += RECORD_BYTES;
+      headroom.probed(written, now);
+      headroom.answered(now + 1);
+    }
+  });
+
+  it('begins to count anew where no answer comes any more', () => {
+    const headroom = new Headroom(UNREAD);
+    headroom.probed(1_000, 0);
+    assert.equal(headroom.awaited, 1_000);
+    assert.equal(headroom.has(UNREAD.first), false);
+    headroom.restart();
+    assert.equal(headroom.awaited, Infinity);
+    assert.equal(headroom.has(UNREAD.first - 1), true);
+    assert.equal(headroom.has(UNREAD.first), false);
+  });
+
   it('never waits without a PING on its way', () => {
-    const headroom = new Headroom();
+    const headroom = new Headroom(UNREAD);
     let written = 0;
     for (let n = 0; n < 10_000; n++) {
       let probes = 0;
