@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BRIDGE, compile, run, SOURCES, STRICT, sizeOf } from '../support/firmware-build.ts';
@@ -120,6 +121,20 @@ for (const check of ['0', '1']) {
     assert(Number(count) > 150, `${count} checked`);
   });
 }
+
+test('hashes are those of another SHA-256, whatever the size and in whatever pieces', (t) => {
+  const program = join(tempDir(t, 'sha256'), 'sha256');
+  const sources = [join(HERE, 'sha256.c'), join(BRIDGE, 'src', 'petiole_sha256.c')];
+  run('gcc', ...STRICT, ...SANITIZED, ...sources, '-o', program);
+  const hashes = run(program, '300').trim().split('\n');
+  assert.equal(hashes.length, 301 * 6);
+  const wrong = hashes.filter((line) => {
+    const [size = '', , digest] = line.split(' ');
+    const bytes = Uint8Array.from({ length: Number(size) }, (_, i) => Number(size) + 7 * i);
+    return createHash('sha256').update(bytes).digest('hex') !== digest;
+  });
+  assert.deepEqual(wrong, []);
+});
 
 test('a bad channel and falling ends: nothing wrong, nothing twice, nothing missing', (t) => {
   const program = join(tempDir(t, 'channel'), 'channel');
