@@ -121,6 +121,7 @@ static uint8_t on_request(void *user, uint16_t id, petiole_slice subject, petiol
   static const char reason[] = "as you asked";
   (void)user;
   (void)time_ms;
+  if (!petiole_may_reply(&memory->board, payload.length)) return PETIOLE_BUSY;
   printf("request ");
   print_slice(subject);
   printf(" ");
@@ -139,7 +140,9 @@ static uint8_t on_command(void *user, uint8_t entity, petiole_value *value) {
   if (value->type == PETIOLE_BOOLEAN) printf("%s\n", value->as.integer ? "true" : "false");
   else if (value->type == PETIOLE_FLOAT) printf("%g\n", (double)value->as.real);
   else printf("%.*s\n", value->as.text.length, (const char *)value->as.text.bytes);
-  return petiole_put_value(&memory->board, entity, value) == PETIOLE_OK ? PETIOLE_OK : PETIOLE_BUSY;
+  /* It is done, also where its news has no room. */
+  petiole_put_value(&memory->board, entity, value);
+  return PETIOLE_OK;
 }
 
 static void on_reply(void *user, uint16_t id, uint8_t code, petiole_slice payload) {

@@ -14,7 +14,10 @@ const SANITIZED = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-r
 /** Each choice that the macros give changes what is compiled. */
 const choices: readonly (readonly string[])[] = [
   [],
-  ['-DPETIOLE_CRC16=1', '-DPETIOLE_FRAME_MAX=64', '-DPETIOLE_RING_BYTES=128', '-DPETIOLE_RING_FRAMES=4'],
+  [
+    ...['-DPETIOLE_CRC16=1', '-DPETIOLE_FRAME_MAX=64', '-DPETIOLE_RING_BYTES=128', '-DPETIOLE_RING_FRAMES=4'],
+    '-DPETIOLE_WITH_FIRMWARE=0',
+  ],
   ['-DPETIOLE_FRAME_MAX=1024', '-DPETIOLE_RING_BYTES=16384', '-DPETIOLE_WITH_MESSAGES=0', '-DPETIOLE_WITH_FIRMWARE=0'],
 ];
 
