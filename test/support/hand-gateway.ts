@@ -44,7 +44,13 @@ export class HandGateway {
   }
 
   /** `flags` 1: with `sequence` as its number. */
-  send(of: number, payload: Uint8Array, flags = 0, sequence = this.#sequence++ & 0xffff, channel = this.#channel): void {
+  send(
+    of: number,
+    payload: Uint8Array,
+    flags = 0,
+    sequence = this.#sequence++ & 0xffff,
+    channel = this.#channel,
+  ): void {
     writeSync(this.#file, encodeFrame({ check: this.#check, type: of, flags, sequence, channel, payload }));
   }
 
@@ -80,7 +86,7 @@ export class HandGateway {
     this.#check = check;
     this.#channel = (this.#channel % 255) + 1;
     const accept = {
-      ...{ kind: 'accept', version: 1, frameBytesMax, window, channel: this.#channel } as const,
+      ...({ kind: 'accept', version: 1, frameBytesMax, window, channel: this.#channel } as const),
       ...{ wantsDescription: false, keepAliveS: 10, nonce, session: session || 7 },
     };
     this.send(type.hello, writeGatewayHello(accept), 0, 0, 0);
