@@ -118,7 +118,7 @@ static void put_entry(petiole *board, petiole_entry *entry, uint8_t index) {
   if (entry->length > sender->limit - PETIOLE_HEADER_BYTES) {
     board->words.lost += entry->values;
     entry->type = SKIP;
-    entry->values = PETIOLE_TOO_LARGE;
+    entry->values = PETIOLE_DROPPED;
   }
   if ((entry->marks & MARK_BEFORE) != 0) {
     flags = NUMBERED | REPEAT;
