@@ -52,7 +52,7 @@ if [ ! -f "$base" ]; then
   mkdir -p "$cache/packages"
   fetch="cd '$PWD/$cache/packages' && export APT_CONFIG=\"\$MMDEBSTRAP_APT_CONFIG\""
   kernel='$(apt-cache depends linux-image-arm64 | sed -n "s/^  Depends: \(linux-image-[^ ]*\)$/\1/p" | head -n 1)'
-  mmdebstrap --quiet --arch=arm64 --variant=minbase --components=main,non-free-firmware --include="$packages" \
+  mmdebstrap --quiet --format=tar --arch=arm64 --variant=minbase --components=main,non-free-firmware --include="$packages" \
     --customize-hook="$fetch && apt-get -q download $kernel busybox-static && { apt-get -q download raspi-firmware || true; }" \
     "$suite" "$base.new"
   mv "$base.new" "$base"

@@ -7,6 +7,7 @@ import { CLOCK_FLOOR_MS, failureOf, HeldStore, SWEEP_MS } from './held-store.ts'
 import { keepHistory, readHistory } from './history-table.ts';
 import type { Lanes } from './lanes.ts';
 import { setMark } from './marks.ts';
+import { OwnHeap } from './own-heap.ts';
 import type {
   BatchResult,
   HistoryPoint,
@@ -45,6 +46,7 @@ class Writer {
   readonly #settings: WriterSettings;
   readonly #store: HeldStore;
   #sweep: NodeJS.Timeout | undefined;
+  readonly #heap = new OwnHeap();
   #clockIsTrusted = true;
   /** Wall clock minus monotonic clock at the last sweep. */
   #clockBaseMs = 0;
@@ -67,6 +69,7 @@ class Writer {
         throw error;
       post({ kind: 'unavailable', lanes: this.#store.laneStates(), store: this.#store.state(), failure });
     }
+    this.#heap.collect();
     this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
   }
 
@@ -208,6 +211,7 @@ class Writer {
   }
 
   sweep(): void {
+    this.#heap.look();
     if (!this.#store.parts) {
       this.#store.retry();
       return;

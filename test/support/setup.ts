@@ -33,6 +33,7 @@ const programs = {
   'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
   'qemu-system-arm': 'qemu-system-arm',
   'docker-compose': 'docker-compose',
+  prometheus: 'prometheus',
   avrdude: 'avrdude',
   stm32flash: 'stm32flash',
 } as const;
