@@ -18,7 +18,7 @@ import { waitFor } from '../support/wait-for.ts';
 const CLIENT = join(BRIDGE, 'python', 'petiole_bridge.py');
 const BOARD = join(import.meta.dirname, '../clients/bridge-board.py');
 const VECTORS = join(BRIDGE, 'vectors', 'frames.txt');
-/** Values without a receipt at most: the window of the board. */
+/** Values without a receipt at most: some for each frame of the board's window. */
 const WINDOW = 32;
 /** Starting Python takes its time on a busy machine. */
 const PATIENCE_MS = 60_000;

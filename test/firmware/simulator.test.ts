@@ -83,6 +83,21 @@ test('a board without room for an answer does nothing of a request until it has 
   assert.deepEqual(board.told('lost'), []);
 });
 
+test('a frame that has become too long for its channel is skipped as dropped, and counted once', async (t) => {
+  const board = await startBoard(t, { options: ['--rate', '0'] });
+  // Built for 256 bytes, before anybody says that there are only 64.
+  board.say('value 20');
+  await waitFor('the values', () => board.produced === 20);
+  const gateway = await openByHand(t, board.path, 64);
+  const [why] = await gateway.first('a SKIP', type.skip);
+  assert.equal(why, code.dropped);
+  await waitFor('the loss', () => board.told('lost').length > 0);
+  gateway.clear();
+  board.say('value 1');
+  await gateway.first('values that fit', type.data);
+  assert.deepEqual(board.told('lost').length, 1, board.told('lost').join());
+});
+
 /** Sends an operation until its STATE is there. */
 async function operate(gateway: HandGateway, payload: Uint8Array): Promise<image.BoardImageState> {
   gateway.clear();

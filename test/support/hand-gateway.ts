@@ -13,6 +13,8 @@ export class HandGateway {
   readonly frames: Frame[] = [];
   /** Numbered frames of the board get their receipt. */
   acknowledges = true;
+  /** Of the largest frame, where it is less than the board's. */
+  frameBytesMax = 1024;
   readonly #file: number;
   #check: Check = 'crc32c';
   #channel = 0;
@@ -86,7 +88,8 @@ export class HandGateway {
     this.#check = check;
     this.#channel = (this.#channel % 255) + 1;
     const accept = {
-      ...({ kind: 'accept', version: 1, frameBytesMax, window, channel: this.#channel } as const),
+      ...({ kind: 'accept', version: 1, window, channel: this.#channel } as const),
+      frameBytesMax: Math.min(frameBytesMax, this.frameBytesMax),
       ...{ wantsDescription: false, keepAliveS: 10, nonce, session: session || 7 },
     };
     this.send(type.hello, writeGatewayHello(accept), 0, 0, 0);
@@ -94,8 +97,9 @@ export class HandGateway {
 }
 
 /** On the pty of a simulated board, closed when the scope ends. */
-export async function openByHand(scope: Scope, path: string): Promise<HandGateway> {
+export async function openByHand(scope: Scope, path: string, frameBytesMax = 1024): Promise<HandGateway> {
   const gateway = new HandGateway(path);
+  gateway.frameBytesMax = frameBytesMax;
   atEnd(scope, () => gateway.close());
   await gateway.open();
   return gateway;
