@@ -92,9 +92,13 @@ test('a frame that has become too long for its channel is skipped as dropped, an
   const [why] = await gateway.first('a SKIP', type.skip);
   assert.equal(why, code.dropped);
   await waitFor('the loss', () => board.told('lost').length > 0);
+  // From now on batches are as long as the channel lets them be.
   gateway.clear();
-  board.say('value 1');
-  await gateway.first('values that fit', type.data);
+  board.say('value 20');
+  await waitFor('more values', () => board.produced === 40 && gateway.of(type.data).length >= 4);
+  board.say('publish .end here');
+  await gateway.first('the end', type.publish);
+  assert(gateway.of(type.data).every((payload) => payload.length <= 64 - 10));
   assert.deepEqual(board.told('lost').length, 1, board.told('lost').join());
 });
 
