@@ -40,7 +40,7 @@ extern "C" {
 #ifndef PETIOLE_RING_FRAMES
 #define PETIOLE_RING_FRAMES 16
 #endif
-/* Kept free for replies while values and messages fill the ring. */
+/* Kept free for replies while values and messages fill the ring; a request comes only while so much is free. At least 8. */
 #ifndef PETIOLE_REPLY_BYTES
 #define PETIOLE_REPLY_BYTES 32
 #endif
@@ -59,6 +59,12 @@ extern "C" {
 
 #if PETIOLE_FRAME_MAX < 64 || PETIOLE_FRAME_MAX > 1024
 #error "PETIOLE_FRAME_MAX is 64 to 1024"
+#endif
+#if PETIOLE_WITH_FIRMWARE && PETIOLE_FRAME_MAX < 128
+#error "PETIOLE_FRAME_MAX is 128 or more with PETIOLE_WITH_FIRMWARE: an image begins with one frame"
+#endif
+#if PETIOLE_REPLY_BYTES < 8
+#error "PETIOLE_REPLY_BYTES is 8 or more: the answer to a command"
 #endif
 #if PETIOLE_RING_BYTES < 64 || PETIOLE_RING_BYTES > 32768
 #error "PETIOLE_RING_BYTES is 64 to 32768"
@@ -239,7 +245,11 @@ typedef struct {
   uint8_t subscription_count;
   /* A message of the subscription with this place in the table. PETIOLE_BUSY: give it again later. */
   uint8_t (*message)(void *user, uint8_t subscription, petiole_slice subject, petiole_slice payload);
-  /* To be answered by petiole_reply with this id, now or within time_ms. PETIOLE_BUSY: give it again later. */
+  /*
+   * To be answered by petiole_reply with this id, now or within time_ms. PETIOLE_BUSY: nothing was done, give it again
+   * later. A reply of PETIOLE_REPLY_BYTES - 3 bytes has room; ask petiole_may_reply for a longer one before you do what
+   * must not be done twice.
+   */
   uint8_t (*request)(void *user, uint16_t id, petiole_slice subject, petiole_slice payload, uint32_t time_ms);
   /* Sets a writable entity; may change *value to what is in force then. Any other code than PETIOLE_OK: not done. */
   uint8_t (*command)(void *user, uint8_t entity, petiole_value *value);
@@ -253,7 +263,8 @@ typedef struct {
   /*
    * BEGIN: check the image, make room, set image->offset. VERIFY: read back what was stored and compare the hash.
    * BOOT: start it on trial (the gateway has been told). CONFIRM: keep the running image for good. CANCEL: forget the
-   * image, or end the trial by a reset; so it is called also when the trial time is over.
+   * image, or end the trial by a reset; so it is called also when the trial time is over. Reset after the next
+   * petiole_poll, then the gateway hears why.
    */
   uint8_t (*firmware_step)(void *user, uint8_t step, petiole_image *image);
   uint32_t trial_ms; /* what is left of the trial time, where features has PETIOLE_ON_TRIAL; 0: the boot loader counts it */
@@ -420,6 +431,9 @@ void petiole_sleep(petiole *board, uint32_t ms);
 /* A request to whoever serves the subject; `reply` gets the answer. *id is its id. */
 uint8_t petiole_request(petiole *board, const char *subject, const void *payload, uint16_t length, uint32_t time_ms,
                         uint16_t *id);
+
+/* Whether a reply of so many payload bytes has room now. */
+uint8_t petiole_may_reply(const petiole *board, uint16_t length);
 
 /* Answers a request; of an error the payload is a text. */
 uint8_t petiole_reply(petiole *board, uint16_t id, uint8_t code, const void *payload, uint16_t length);

@@ -211,7 +211,7 @@ class Gateway:
         elif kind == SUBSCRIBE:
             self.send(SUBSCRIBE, bytes([payload[0], 0]))
         elif kind == PING:
-            self.send(PONG, b"")
+            self.send(PONG, payload)
 
     def hello(self, payload):
         frame_max, window = struct.unpack_from("<HB", payload, 2)

@@ -121,6 +121,7 @@ static uint8_t on_request(void *user, uint16_t id, petiole_slice subject, petiol
   static const char reason[] = "as you asked";
   (void)user;
   (void)time_ms;
+  if (!petiole_may_reply(&memory->board, payload.length)) return PETIOLE_BUSY;
   printf("request ");
   print_slice(subject);
   printf(" ");
@@ -139,7 +140,9 @@ static uint8_t on_command(void *user, uint8_t entity, petiole_value *value) {
   if (value->type == PETIOLE_BOOLEAN) printf("%s\n", value->as.integer ? "true" : "false");
   else if (value->type == PETIOLE_FLOAT) printf("%g\n", (double)value->as.real);
   else printf("%.*s\n", value->as.text.length, (const char *)value->as.text.bytes);
-  return petiole_put_value(&memory->board, entity, value) == PETIOLE_OK ? PETIOLE_OK : PETIOLE_BUSY;
+  /* It is done, also where its news has no room. */
+  petiole_put_value(&memory->board, entity, value);
+  return PETIOLE_OK;
 }
 
 static void on_reply(void *user, uint16_t id, uint8_t code, petiole_slice payload) {
@@ -336,6 +339,27 @@ static void end(int signal) {
   is_ended = 1;
 }
 
+static const char usage[] =
+    "petiole-board [OPTIONS]: a board on a pty, until stdin ends. What it does is in firmware-bridge/README.md.\n"
+    "  --link PATH          a symbolic link to the pty\n"
+    "  --identity NAME      simulated-1\n"
+    "  --hardware NAME      petiole-sim, the target of firmware images\n"
+    "  --version V          1.0.0, until an image says otherwise\n"
+    "  --rate MS            1000, between values; 0: none by itself\n"
+    "  --burst N            1, values at each turn\n"
+    "  --count N            stop after N values\n"
+    "  --state FILE         keep frames, boot count and firmware over resets and processes\n"
+    "  --baud N             pace the line, N / 10 bytes a second\n"
+    "  --flip P             0, probability that a bit is wrong\n"
+    "  --drop P             0, probability that a byte is lost\n"
+    "  --duplicate P        0, probability that a byte comes twice\n"
+    "  --seed N             1, of the bad line\n"
+    "  --slow N             read N bytes a second\n"
+    "  --reset-every MS     reset by itself\n"
+    "  --brown-out PERCENT  reset once when that much of an image is stored\n"
+    "  --one-way            it cannot receive\n"
+    "stdin: value N, publish SUBJECT TEXT, request SUBJECT TEXT, log TEXT, time, sleep MS, reset, quit\n";
+
 static void read_options(int count, char **words) {
   struct {
     const char *name;
@@ -352,13 +376,17 @@ static void read_options(int count, char **words) {
   int i;
   size_t j;
   for (i = 1; i < count; i++) {
+    if (strcmp(words[i], "--help") == 0) {
+      fputs(usage, stdout);
+      exit(0);
+    }
     if (strcmp(words[i], "--one-way") == 0) {
       opt.one_way = 1;
       continue;
     }
     for (j = 0; j < sizeof known / sizeof *known && strcmp(words[i], known[j].name) != 0; j++) continue;
     if (j == sizeof known / sizeof *known || i + 1 == count) {
-      fprintf(stderr, "petiole-board: what is %s? See firmware-bridge/README.md\n", words[i]);
+      fprintf(stderr, "petiole-board: what is %s?\n%s", words[i], usage);
       exit(2);
     }
     i++;

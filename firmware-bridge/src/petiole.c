@@ -99,7 +99,7 @@ static uint8_t put(petiole *board, uint8_t number, uint8_t type, uint32_t bits, 
   if (number >= board->config->entity_count) return PETIOLE_UNKNOWN_ENTITY;
   if (text != NULL && bits > PETIOLE_PAYLOAD_MAX) return PETIOLE_TOO_LARGE;
   if (board->count > 0 && (entry->marks & MARK_GROWS) != 0 && entry->values < VALUES_MAX &&
-      length + entry->length <= PETIOLE_PAYLOAD_MAX &&
+      (uint16_t)(length + entry->length) <= (uint16_t)(board->sender.limit - PETIOLE_HEADER_BYTES) &&
       petiole_ring_has_room(board, (uint16_t)(length + PETIOLE_REPLY_BYTES))) {
     entry->values++;
   } else {

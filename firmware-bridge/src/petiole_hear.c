@@ -105,16 +105,15 @@ static PETIOLE_APART uint8_t take(petiole *board, uint8_t type, const uint8_t *p
 static PETIOLE_APART void hear_numbered(petiole *board, const uint8_t *frame, petiole_size length) {
   uint16_t sequence = petiole_u16_at(frame + 3);
   uint16_t ahead = (uint16_t)(sequence - board->taken);
-  uint8_t code = PETIOLE_OK;
   if (ahead > 1) return;
   if (ahead == 1) {
-    code = PETIOLE_UNKNOWN_FLAGS;
+    uint8_t code = PETIOLE_UNKNOWN_FLAGS;
     if ((frame[2] & ~(NUMBERED | REPEAT)) == 0) code = take(board, frame[1], frame + PETIOLE_HEADER_BYTES, length);
     if (code != PETIOLE_BUSY) board->taken = sequence;
+    board->nak_code = code;
   }
-  board->nak_code = code;
-  if (code == PETIOLE_OK) board->due |= DUE_ACK;
-  else board->due |= DUE_NAK;
+  /* What comes again has the same answer: a refusal whose NAK was lost must not become a receipt. */
+  board->due |= DUE_ANSWER;
 }
 
 static PETIOLE_APART void hear(petiole *board, const uint8_t *frame, petiole_size length) {

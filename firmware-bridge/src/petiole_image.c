@@ -41,6 +41,10 @@ static uint8_t take_begin(petiole *board, const uint8_t *payload, const uint8_t 
   if (at == NULL) return PETIOLE_MALFORMED;
   if (board->image_state >= PETIOLE_BOOTING) return PETIOLE_WRONG_STATE;
   image->hash = payload + 5;
+  /* A BEGIN that comes late. */
+  if (board->image_state == PETIOLE_READY && petiole_is_same(board->image_hash, image->hash, sizeof board->image_hash)) {
+    return PETIOLE_OK;
+  }
   petiole_copy(board->image_hash, image->hash, sizeof board->image_hash);
   image->size = petiole_u32_at(payload + 1);
   image->offset = 0;
@@ -94,8 +98,12 @@ static uint8_t take(petiole *board, const uint8_t *payload, petiole_size length)
       if (state != PETIOLE_TRIAL) return PETIOLE_OK;
       return step(board, CONFIRM, PETIOLE_IDLE, PETIOLE_TRIAL);
     case CANCEL:
+      if (state == PETIOLE_BOOTING) return PETIOLE_WRONG_STATE;
       image->offset = 0;
-      return step(board, CANCEL, PETIOLE_IDLE, PETIOLE_IDLE);
+      if (state != PETIOLE_TRIAL) return step(board, CANCEL, PETIOLE_IDLE, PETIOLE_IDLE);
+      /* Not idle, which is what a confirmed one is. */
+      step(board, CANCEL, PETIOLE_BOOTING, PETIOLE_BOOTING);
+      return PETIOLE_CANCELLED;
   }
   /* Others are answered as ASK. */
   return PETIOLE_OK;
@@ -115,7 +123,9 @@ void petiole_image_boot(petiole *board) {
 void petiole_image_poll(petiole *board) {
   static const uint8_t cancel = CANCEL;
   if (board->image_state != PETIOLE_TRIAL || board->config->trial_ms == 0) return;
-  if (board->words.uptime >= board->config->trial_ms) petiole_image_take(board, &cancel, 1);
+  if (board->words.uptime < board->config->trial_ms) return;
+  petiole_image_take(board, &cancel, 1);
+  board->image_code = PETIOLE_DEADLINE;
 }
 
 #else

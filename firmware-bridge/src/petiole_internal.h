@@ -32,8 +32,7 @@ enum { CLOSED = 0, DESCRIBING = 1, SUBSCRIBING = 2, OPEN = 3 };
 
 /* Bits of `due`, in the order in which they are done; PING waits for numbered frames. */
 enum {
-  DUE_ACK = 0x01,
-  DUE_NAK = 0x02,
+  DUE_ANSWER = 0x01, /* ACK or NAK */
   DUE_PONG = 0x04,
   DUE_STATE = 0x08,
   DUE_BOOT = 0x10,

@@ -5,8 +5,6 @@
 
 #define REQUEST_HEAD_BYTES 6
 #define REPLY_HEAD_BYTES 3
-/* Of the answer to a command whose value is no text. */
-#define COMMAND_REPLY_BYTES (REPLY_HEAD_BYTES + PETIOLE_CBOR_MAX)
 
 /* What is left behind `at`. */
 static petiole_slice rest_at(const uint8_t *at, const uint8_t *end) {
@@ -47,8 +45,6 @@ static uint8_t take_command(petiole *board, uint16_t id, const uint8_t *at, cons
   petiole_value value;
   uint8_t length = 0;
   uint8_t code;
-  /* Before it is done: what can't be answered must not be done twice. */
-  if (!petiole_ring_has_room(board, COMMAND_REPLY_BYTES)) return PETIOLE_BUSY;
   code = command(board->config, at, end, &value);
   if (code == PETIOLE_OK && value.type != PETIOLE_TEXT && value.type != PETIOLE_BYTES) {
     length = (uint8_t)(petiole_cbor_value(item, value.type, petiole_cbor_bits(&value)) - item);
@@ -62,6 +58,8 @@ uint8_t petiole_take_request(petiole *board, const uint8_t *payload, const uint8
   uint16_t id = petiole_u16_at(payload);
   const uint8_t *rest = petiole_slice_at(payload + REQUEST_HEAD_BYTES, end, &subject);
   if (rest == NULL) return PETIOLE_MALFORMED;
+  /* Before it is done: what can't be answered must not be done twice. */
+  if (!petiole_may_reply(board, PETIOLE_REPLY_BYTES - REPLY_HEAD_BYTES)) return PETIOLE_BUSY;
   if (subject.length == 0) return take_command(board, id, rest, end);
   if (config->request == NULL) return petiole_reply(board, id, PETIOLE_UNSUPPORTED, NULL, 0);
   return config->request(config->user, id, subject, rest_at(rest, end), petiole_u32_at(payload + 2));
@@ -86,6 +84,10 @@ uint8_t petiole_request(petiole *board, const char *subject, const void *payload
   code = petiole_ring_put(board, REQUEST, head, sizeof head, subject, payload, length);
   if (code == PETIOLE_OK) *id = board->request_id = next;
   return code;
+}
+
+uint8_t petiole_may_reply(const petiole *board, uint16_t length) {
+  return petiole_ring_has_room(board, (uint16_t)(length + REPLY_HEAD_BYTES));
 }
 
 uint8_t petiole_reply(petiole *board, uint16_t id, uint8_t code, const void *payload, uint16_t length) {

@@ -32,7 +32,8 @@ uint8_t petiole_ring_begin(petiole *board, uint8_t type, uint16_t length) {
   if (length > PETIOLE_PAYLOAD_MAX) return PETIOLE_TOO_LARGE;
   if (!is_reply) length = (uint16_t)(length + PETIOLE_REPLY_BYTES);
   if (!petiole_ring_has_room(board, length) || (!is_reply && board->count == PETIOLE_RING_FRAMES - 1)) {
-    board->words.lost++;
+    /* Who replies can do so later, and the gateway sees where nobody does. */
+    if (!is_reply) board->words.lost++;
     return PETIOLE_BUSY;
   }
   board->count++;

@@ -118,7 +118,7 @@ static void put_entry(petiole *board, petiole_entry *entry, uint8_t index) {
   if (entry->length > sender->limit - PETIOLE_HEADER_BYTES) {
     board->words.lost += entry->values;
     entry->type = SKIP;
-    entry->values = PETIOLE_TOO_LARGE;
+    entry->values = PETIOLE_DROPPED;
   }
   if ((entry->marks & MARK_BEFORE) != 0) {
     flags = NUMBERED | REPEAT;
@@ -177,6 +177,24 @@ static uint8_t put_ping(petiole *board) {
   return 1;
 }
 
+/* ACK or NAK of the last numbered frame that came. */
+static void put_answer(petiole *board) {
+  petiole_sender *sender = &board->sender;
+  uint8_t code = board->nak_code;
+  uint16_t wait = 0;
+  uint16_t sequence = board->taken;
+  if (code == PETIOLE_BUSY) {
+    /* It is not taken yet. */
+    sequence++;
+    wait = AFTER_ASK_MS;
+  }
+  petiole_frame_begin(sender, code == PETIOLE_OK ? ACK : NAK);
+  petiole_frame_u16(sender, sequence);
+  if (code == PETIOLE_OK) return;
+  petiole_frame_u8(sender, code);
+  petiole_frame_u16(sender, wait);
+}
+
 /* Makes the next frame; 0 where nothing is due. */
 static uint8_t put_next(petiole *board) {
   petiole_sender *sender = &board->sender;
@@ -190,16 +208,8 @@ static uint8_t put_next(petiole *board) {
   }
   board->due = (uint8_t)(due ^ first);
   switch (first) {
-    case DUE_ACK:
-      petiole_frame_begin(sender, ACK);
-      petiole_frame_u16(sender, board->taken);
-      break;
-    case DUE_NAK:
-      petiole_frame_begin(sender, NAK);
-      /* What is busy is not taken yet. */
-      petiole_frame_u16(sender, (uint16_t)(board->taken + (board->nak_code == PETIOLE_BUSY ? 1 : 0)));
-      petiole_frame_u8(sender, board->nak_code);
-      petiole_frame_u16(sender, AFTER_ASK_MS);
+    case DUE_ANSWER:
+      put_answer(board);
       break;
     case DUE_PONG:
       petiole_frame_begin(sender, PONG);

@@ -58,13 +58,14 @@ void petiole_sha256_add(petiole_sha256 *hash, const uint8_t *bytes, size_t lengt
 void petiole_sha256_end(petiole_sha256 *hash, uint8_t digest[32]) {
   uint32_t bits = hash->length << 3;
   uint8_t byte = 0x80;
-  uint8_t tail[4];
+  uint8_t tail[8] = {0};
   uint8_t i;
+  /* The length has 8 bytes: where fewer are left in this block, the padding goes through the next. */
   do {
     petiole_sha256_add(hash, &byte, 1);
     byte = 0;
-  } while ((hash->length & 63) != 60);
-  for (i = 0; i < 4; i++) tail[i] = (uint8_t)(bits >> (24 - 8 * i));
-  petiole_sha256_add(hash, tail, 4);
+  } while ((hash->length & 63) != 56);
+  for (i = 0; i < 4; i++) tail[4 + i] = (uint8_t)(bits >> (24 - 8 * i));
+  petiole_sha256_add(hash, tail, 8);
   for (i = 0; i < 32; i++) digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
 }

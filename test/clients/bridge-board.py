@@ -147,7 +147,7 @@ class Board:
         self.state, self.channel, self.counter, self.nonce = "closed", 0, 0, int(time.time()) & 0xFFFFFFFF
         self.session, self.oldest, self.next = 0, 1, 1
         self.frames = {}  # number: [type, payload, reference time or None, when it was sent or None]
-        self.window, self.taken, self.keep_alive = 1, 0, 10
+        self.window, self.taken, self.refusal, self.keep_alive = 1, 0, 0, 10
         self.started = self.sent = self.heard = time.monotonic()
         self.timer, self.wait, self.held, self.retry = 0, 1, 0, 1
         self.lamp = False
@@ -276,14 +276,15 @@ class Board:
             return
         if ahead == 1:
             self.taken = sequence
-            if flags & ~(NUMBERED | REPEAT):
-                self.send(NAK, struct.pack("<HBH", sequence, UNKNOWN_FLAGS, 0))
-                return
-            if kind != REQUEST:
-                self.send(NAK, struct.pack("<HBH", sequence, UNKNOWN_TYPE, 0))
-                return
-            self.request(payload)
-        self.send(ACK, struct.pack("<H", self.taken))
+            known = kind == REQUEST
+            self.refusal = UNKNOWN_FLAGS if flags & ~(NUMBERED | REPEAT) else 0 if known else UNKNOWN_TYPE
+            if self.refusal == 0:
+                self.request(payload)
+        # What comes again has the same answer.
+        if self.refusal:
+            self.send(NAK, struct.pack("<HBH", sequence, self.refusal, 0))
+        else:
+            self.send(ACK, struct.pack("<H", sequence))
 
     def request(self, payload):
         identifier, subject_length = struct.unpack_from("<H4xB", payload)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BRIDGE, compile, run, SOURCES, STRICT, sizeOf } from '../support/firmware-build.ts';
@@ -13,7 +14,10 @@ const SANITIZED = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-r
 /** Each choice that the macros give changes what is compiled. */
 const choices: readonly (readonly string[])[] = [
   [],
-  ['-DPETIOLE_CRC16=1', '-DPETIOLE_FRAME_MAX=64', '-DPETIOLE_RING_BYTES=128', '-DPETIOLE_RING_FRAMES=4'],
+  [
+    ...['-DPETIOLE_CRC16=1', '-DPETIOLE_FRAME_MAX=64', '-DPETIOLE_RING_BYTES=128', '-DPETIOLE_RING_FRAMES=4'],
+    '-DPETIOLE_WITH_FIRMWARE=0',
+  ],
   ['-DPETIOLE_FRAME_MAX=1024', '-DPETIOLE_RING_BYTES=16384', '-DPETIOLE_WITH_MESSAGES=0', '-DPETIOLE_WITH_FIRMWARE=0'],
 ];
 
@@ -120,6 +124,20 @@ for (const check of ['0', '1']) {
     assert(Number(count) > 150, `${count} checked`);
   });
 }
+
+test('hashes are those of another SHA-256, whatever the size and in whatever pieces', (t) => {
+  const program = join(tempDir(t, 'sha256'), 'sha256');
+  const sources = [join(HERE, 'sha256.c'), join(BRIDGE, 'src', 'petiole_sha256.c')];
+  run('gcc', ...STRICT, ...SANITIZED, ...sources, '-o', program);
+  const hashes = run(program, '300').trim().split('\n');
+  assert.equal(hashes.length, 301 * 6);
+  const wrong = hashes.filter((line) => {
+    const [size = '', , digest] = line.split(' ');
+    const bytes = Uint8Array.from({ length: Number(size) }, (_, i) => Number(size) + 7 * i);
+    return createHash('sha256').update(bytes).digest('hex') !== digest;
+  });
+  assert.deepEqual(wrong, []);
+});
 
 test('a bad channel and falling ends: nothing wrong, nothing twice, nothing missing', (t) => {
   const program = join(tempDir(t, 'channel'), 'channel');

@@ -63,3 +63,7 @@ NOTHING uint8_t petiole_reply(petiole *board, uint16_t id, uint8_t code, const v
 }
 NOTHING void petiole_ask_time(petiole *board) { board->due = 1; }
 NOTHING void petiole_sleep(petiole *board, uint32_t ms) { board->silent_ms = ms; }
+NOTHING uint8_t petiole_may_reply(const petiole *board, uint16_t length) {
+  (void)length;
+  return board->state;
+}

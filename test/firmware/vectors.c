@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../firmware-bridge/include/petiole_sha256.h"
 #include "../../firmware-bridge/src/petiole_internal.h"
 
 #define CHECK_NAME (PETIOLE_CRC16 ? "16" : "32")
@@ -51,6 +52,15 @@ static void check_check(char **field) {
   petiole_check check = petiole_check_bytes(PETIOLE_CHECK_START, bytes, length);
   check = (petiole_check)(check ^ PETIOLE_CHECK_END);
   expect(check == strtoul(field[2], NULL, 16), field[0], field[1]);
+}
+
+static void check_sha256(char **field) {
+  uint8_t bytes[BYTES_MAX], wanted[BYTES_MAX], digest[32];
+  petiole_sha256 hash;
+  petiole_sha256_start(&hash);
+  petiole_sha256_add(&hash, bytes, bytes_of(field[1], bytes));
+  petiole_sha256_end(&hash, digest);
+  expect(is_same(digest, sizeof digest, wanted, bytes_of(field[2], wanted)), field[0], field[1]);
 }
 
 static void check_cobs(char **field) {
@@ -168,6 +178,7 @@ int main(int count, char **words) {
     for (word = strtok(line, " \n"); word != NULL && fields < FIELDS_MAX; word = strtok(NULL, " \n")) field[fields++] = word;
     if (fields < 3 || field[0][0] == '#') continue;
     if (strcmp(field[0], PETIOLE_CRC16 ? "crc16" : "crc32c") == 0) check_check(field);
+    else if (strcmp(field[0], "sha256") == 0) check_sha256(field);
     else if (strcmp(field[0], "cobs") == 0 || strcmp(field[0], "decode") == 0) check_cobs(field);
     else if (strcmp(field[0], "frame") == 0) check_frame(field);
     else if (strcmp(field[0], "bad") == 0) check_bad(field);

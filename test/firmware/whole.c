@@ -45,6 +45,7 @@ static uint8_t on_message(void *user, uint8_t subscription, petiole_slice subjec
 static uint8_t on_request(void *user, uint16_t id, petiole_slice subject, petiole_slice payload, uint32_t time_ms) {
   (void)time_ms;
   uart = *subject.bytes;
+  if (!petiole_may_reply((petiole *)user, payload.length)) return PETIOLE_BUSY;
   return petiole_reply((petiole *)user, id, PETIOLE_OK, payload.bytes, payload.length);
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -58,6 +59,12 @@ test('checks', () => {
     const plain = hex(bytes);
     const found = kind === 'crc32c' ? crc32c(plain, 0, plain.length) : crc16(plain, 0, plain.length);
     assert.equal(found.toString(16).padStart(value.length, '0'), value, `${kind} ${bytes}`);
+  }
+});
+
+test('hashes', () => {
+  for (const [, bytes, digest] of vectors('sha256')) {
+    assert.equal(createHash('sha256').update(hex(bytes)).digest('hex'), digest, bytes);
   }
 });
 

@@ -73,7 +73,8 @@ static uint8_t on_command(void *user, uint8_t entity, petiole_value *value) {
   (void)user;
   if (value->as.integer) PORTB |= _BV(5);
   else PORTB &= (uint8_t)~_BV(5);
-  return petiole_put_boolean(&board, entity, (uint8_t)value->as.integer);
+  petiole_put_boolean(&board, entity, (uint8_t)value->as.integer);
+  return PETIOLE_OK;
 }
 
 int main(void) {

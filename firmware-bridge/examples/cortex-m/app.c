@@ -61,7 +61,8 @@ static uint8_t on_request(void *user, uint16_t id, petiole_slice subject, petiol
 
 static uint8_t on_command(void *user, uint8_t entity, petiole_value *value) {
   (void)user;
-  return petiole_put_boolean(&board, entity, (uint8_t)value->as.integer);
+  petiole_put_boolean(&board, entity, (uint8_t)value->as.integer);
+  return PETIOLE_OK;
 }
 
 static uint8_t image_write(void *user, uint32_t offset, const uint8_t *bytes, uint16_t length) {

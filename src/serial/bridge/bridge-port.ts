@@ -48,6 +48,8 @@ export class BridgePort {
   #in: NumberedIn | null = null;
   /** The board has spoken on its channel, so that it knows it. */
   #isOpen = false;
+  /** The line is open, and no HELLO has come. */
+  #isAsking = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: BridgePortOptions, context: SerialContext, bridge: BridgeContext) {
@@ -123,16 +125,8 @@ export class BridgePort {
     const { values, published, refused, malformed, unknownTypes, unknownFlags } = this.#counters;
     const { discarded, counters } = this.#link;
     return {
-      ...{
-        name: this.options.name,
-        kind: 'bridge' as const,
-        state,
-        node,
-        opens,
-        retryInMs,
-        lastError,
-        refusedSettings,
-      },
+      ...{ name: this.options.name, kind: 'bridge' as const },
+      ...{ state, node, opens, retryInMs, lastError, refusedSettings },
       lastSeenMs: this.#presence.heardAtMs || null,
       bytesIn: counters.bytes,
       messagesIn: values + published,
@@ -165,26 +159,33 @@ export class BridgePort {
 
   #opened(): void {
     this.#link.reset();
+    this.#isAsking = true;
     this.#conversations.ask();
   }
 
   #lostLine(): void {
+    this.#isAsking = false;
     this.#end();
     this.#presence.away('its line was lost');
   }
 
-  /** The channel is no more. */
-  #end(): void {
+  /** The channel is no more. `isFollowed`: another one is about to be opened. */
+  #end(isFollowed = false): void {
     this.#isOpen = false;
     this.#link.close();
-    this.#out.close();
-    this.#calls.fail();
+    this.#drop(isFollowed);
     this.#ownRequests.forget();
     this.#subscriptions.end();
     this.#incoming.close();
   }
 
+  #drop(isFollowed = false): void {
+    this.#out.close(isFollowed);
+    this.#calls.fail(isFollowed);
+  }
+
   #look(): void {
+    if (this.#isAsking || this.#out.hasGivenUp) this.#conversations.askAgain();
     if (this.#presence.look()) this.#bridge.firmware.down(this.options.name);
   }
 
@@ -212,15 +213,20 @@ export class BridgePort {
   #hello(frame: Frame): void {
     let opened: Opened | null = null;
     const { check: checkBefore } = this.#link;
+    const before = this.#presence.board?.hello;
+    this.#isAsking = false;
     try {
       this.#link.check = frame.check;
-      this.#end();
+      this.#end(true);
       opened = this.#conversations.open(frame.payload);
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       this.#link.check = checkBefore;
       this.#counters.malformed++;
     }
+    const known = opened?.board.hello;
+    // What was asked of one board is not for another, or for other entities.
+    if (known?.identity !== before?.identity || known?.description !== before?.description) this.#drop();
     if (opened === null) return;
     const { board, source, window, isReset } = opened;
     const { identity, hardware, firmware, version, oldest, lost, uptimeMs } = board.hello;
@@ -276,7 +282,8 @@ export class BridgePort {
     if ((frame.flags & ~KNOWN_FLAGS) !== 0) {
       this.#counters.unknownFlags++;
       const { sequence } = frame;
-      this.#link.send(type.nak, writeNak({ sequence, code: code.unknown_flags, waitMs: 0 }));
+      // The counter of a frame without a number is no number: nobody waits for an answer.
+      if (isNumbered) this.#link.send(type.nak, writeNak({ sequence, code: code.unknown_flags, waitMs: 0 }));
       return;
     }
     if (isNumbered) {

@@ -16,6 +16,8 @@ export type Outcome = Buffer | GatewayError;
 
 interface Pending {
   readonly timer: NodeJS.Timeout;
+  /** The board may have it. */
+  isSent: boolean;
   answer(outcome: Outcome): void;
 }
 
@@ -43,11 +45,14 @@ export class Calls {
       const why = `The board on ${this.#port} did not answer within ${timeoutMs} ms`;
       this.#settle(id, new GatewayError('request_timeout', why));
     }, timeoutMs);
-    this.#pending.set(id, { timer, answer });
+    this.#pending.set(id, { timer, isSent: false, answer });
     const isSent = this.#add({
       type: type.request,
+      survives: true,
       payload: () => {
-        if (!this.#pending.has(id)) return null;
+        const pending = this.#pending.get(id);
+        if (pending === undefined) return null;
+        pending.isSent = true;
         const leftMs = Math.max(1, Math.round(untilMs - performance.now()));
         return writeRequest({ id, leftMs, subject, payload });
       },
@@ -68,10 +73,13 @@ export class Calls {
     return true;
   }
 
-  /** The channel has ended: what was asked may have been carried out, and is not asked again. */
-  fail(): void {
+  /**
+   * The channel has ended: what was asked may have been carried out, and is not asked again. `isFollowed`: what was not
+   * sent yet waits for the next channel.
+   */
+  fail(isFollowed = false): void {
     const error = new GatewayError('port_lost', `The board on ${this.#port} has gone before it answered`);
-    for (const id of [...this.#pending.keys()]) this.#settle(id, error);
+    for (const [id, { isSent }] of [...this.#pending]) if (isSent || !isFollowed) this.#settle(id, error);
   }
 
   #settle(id: number, outcome: Outcome): void {

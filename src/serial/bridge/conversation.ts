@@ -15,6 +15,8 @@ export const KEEP_ALIVE_S = 10;
 const REFUSED_S = 60;
 /** One ask in so long. */
 const ASK_MS = 500;
+/** Where no HELLO came: the ask, or the HELLO, may have been lost. */
+const ASK_AGAIN_MS = 2_000;
 const CHANNEL_MAX = 255;
 
 const NAME = /^[\x21\x23-\x5b\x5d-\x7e]{1,32}$/;
@@ -65,6 +67,11 @@ export class Conversations {
     if (nowMs - this.#askedAtMs < ASK_MS) return;
     this.#askedAtMs = nowMs;
     this.#parts.link.send(type.hello, writeGatewayHello({ kind: 'ask' }), true);
+  }
+
+  /** The same, in its time. */
+  askAgain(): void {
+    if (performance.now() - this.#askedAtMs >= ASK_AGAIN_MS) this.ask();
   }
 
   /** A HELLO of the board: null where it was refused. Throws Malformed. */

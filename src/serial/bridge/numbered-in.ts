@@ -114,8 +114,8 @@ export class NumberedIn implements Receipt {
   #hold(number: number, frame: NumberedFrame): void {
     const { counters } = this.#parts;
     if (this.#held.has(number)) counters.duplicates++;
-    // The decoder's buffer is used again.
-    else this.#held.set(number, { type: frame.type, payload: frame.payload.slice() });
+    // The newest, which may be the SKIP in place of the rest. The decoder's buffer is used again.
+    this.#held.set(number, { type: frame.type, payload: frame.payload.slice() });
     const nowMs = performance.now();
     for (let missing = this.#expected; missing !== number; missing = (missing + 1) >>> 0) {
       if (this.#held.has(missing) || this.#handed.has(missing) || missing === this.#refusedNumber) continue;

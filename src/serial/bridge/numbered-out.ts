@@ -15,6 +15,8 @@ export interface OutgoingFrame {
   payload(): Uint8Array | null;
   /** The board has it, or why it has not; called once. `null` for acknowledged, else a code; -1: no answer or no channel. */
   done(fault: number | null): void;
+  /** Where it was not sent when its channel ended, it is for the next one. */
+  readonly survives?: boolean;
 }
 
 export const NO_ANSWER = -1;
@@ -39,6 +41,7 @@ export class NumberedOut {
   #timer: NodeJS.Timeout | undefined;
   #isOpen = false;
   #isHeld = false;
+  #hasGivenUp = false;
 
   constructor(parts: NumberedOutParts) {
     this.#parts = parts;
@@ -46,6 +49,11 @@ export class NumberedOut {
 
   get waiting(): number {
     return this.#queue.length + (this.#current === null ? 0 : 1);
+  }
+
+  /** A frame had no answer: what follows it would be thrown away, so that nothing is sent before the next channel. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp;
   }
 
   /** False where the queue is full or no channel is open: then `done` is not called. */
@@ -56,21 +64,26 @@ export class NumberedOut {
     return true;
   }
 
-  /** A channel is open. */
+  /** A channel was offered. Nothing is sent before the board is heard on it, or has had the time for it. */
   open(): void {
-    this.close();
+    this.close(true);
     this.#isOpen = true;
-    this.#isHeld = false;
+    this.#isHeld = true;
+    this.#hasGivenUp = false;
     this.#number = FIRST;
+    this.#timer = setTimeout(() => this.release(), RETRY_MS);
   }
 
-  /** What waits will not reach the board, or nobody knows whether it did. */
-  close(): void {
+  /** What waits will not reach the board, or nobody knows whether it did. `isFollowed`: another channel comes. */
+  close(isFollowed = false): void {
     this.#isOpen = false;
     clearTimeout(this.#timer);
-    const all = [...(this.#current === null ? [] : [this.#current.frame]), ...this.#queue.splice(0)];
+    const waiting = this.#queue.splice(0);
+    this.#queue.push(...waiting.filter(({ survives }) => isFollowed && survives));
+    const gone = waiting.filter((frame) => !this.#queue.includes(frame));
+    if (this.#current !== null) gone.unshift(this.#current.frame);
     this.#current = null;
-    for (const frame of all) frame.done(NO_ANSWER);
+    for (const frame of gone) frame.done(NO_ANSWER);
   }
 
   /** The board sleeps: it gets nothing until it is heard. */
@@ -83,6 +96,7 @@ export class NumberedOut {
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
+    clearTimeout(this.#timer);
     if (this.#current === null) this.#next();
     else this.#transmit(this.#current.tries > 0);
   }
@@ -102,7 +116,7 @@ export class NumberedOut {
   }
 
   #next(): void {
-    if (this.#isHeld) return;
+    if (this.#isHeld || this.#hasGivenUp) return;
     for (let frame = this.#queue.shift(); frame !== undefined; frame = this.#queue.shift()) {
       const payload = frame.payload();
       if (payload === null) continue;
@@ -116,6 +130,7 @@ export class NumberedOut {
     const current = this.#current;
     if (current === null || this.#isHeld) return;
     if (current.tries === TRIES_MAX) {
+      this.#hasGivenUp = true;
       this.#finish(NO_ANSWER);
       this.#parts.gaveUp();
       return;

@@ -151,7 +151,10 @@ export class Relay {
   up(board: RelayBoard): void {
     this.#board = board;
     this.#retryAtMs = 0;
-    if (!this.isOpen) return;
+    if (!this.isOpen) {
+      this.#lookBack(board);
+      return;
+    }
     const { state, sha256 } = this.#transfer as Transfer;
     const isNew = board.hash !== '' && sha256.startsWith(board.hash);
     if (isNew) {
@@ -162,6 +165,13 @@ export class Relay {
     if (state === 'trial' || (state === 'verifying' && this.#boots >= BOOTS_MAX)) {
       this.#settle('reverted', `the board came back with ${board.version}`);
     } else this.tick();
+  }
+
+  /** The board confirmed, and soon after that runs the old image nevertheless. */
+  #lookBack({ hash, version }: RelayBoard): void {
+    const { state, hashBefore } = this.#transfer ?? {};
+    if (state !== 'confirmed' || hash === '' || hash !== hashBefore || performance.now() > this.#trialUntilMs) return;
+    this.#settle('reverted', `the board confirmed the image, and came back with ${version}`);
   }
 
   down(): void {
