@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { SingleUse } from '../core/keep-connected.ts';
 import { once } from '../core/service.ts';
 import type { LineSettings } from './options.ts';
+import { keepPollers } from './pollers.ts';
 
 /** An open port, used once: it ends, and whoever wants another opens one. */
 export interface Line extends SingleUse {
@@ -62,6 +63,7 @@ export async function openSerialLine(path: string, options: OpenOptions): Promis
   // Loaded only where there is a port. Of the package we use the binding alone: its stream can miss an unplug, and
   // then reads for ever.
   const { SerialPort } = await import('serialport');
+  keepPollers();
   const { baud, dataBits, parity, stopBits, flowControl, rts, dtr, rs485 } = options.settings;
   let binding: Binding;
   try {
