@@ -5,6 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 export interface Usage {
   cpuS: number;
   residentMiB: number;
+  /** Of that, without the pages of programs and files: those are clean, shared, and come as they are touched. */
+  ownMiB: number;
   /** Highest resident memory since the start or the last `resetPeak`. */
   peakMiB: number;
   /** Bytes that the process caused to be written to the disk (`write_bytes`: dirtied pages, not system calls). */
@@ -28,6 +30,7 @@ export function readUsage(pid: number): Usage {
   return {
     cpuS: ticks / TICKS_PER_S,
     residentMiB: numberAfter(status, 'VmRSS:') / 1024,
+    ownMiB: numberAfter(status, 'RssAnon:') / 1024,
     peakMiB: numberAfter(status, 'VmHWM:') / 1024,
     writtenBytes: numberAfter(io, 'write_bytes:'),
     readBytes: numberAfter(io, 'rchar:'),
