@@ -224,10 +224,13 @@ function parseLogLine(line: string): LogLine | undefined {
   }
 }
 
-/** A running box that is killed when the scope ends. */
+/** A running box that is killed when the scope ends; one that is profiled is stopped, since it writes its profile then. */
 export async function startBox(scope: Scope, options: BoxOptions = {}): Promise<Box> {
   const box = new Box(options, tempDir(scope, 'box'));
-  atEnd(scope, () => box.kill9());
+  atEnd(scope, async () => {
+    if (Box.profiling.length > 0 && box.running) await box.stop();
+    await box.kill9();
+  });
   await box.start();
   return box;
 }
