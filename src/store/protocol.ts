@@ -96,13 +96,13 @@ export interface KeepSettings {
   readonly bytesMax: number;
 }
 
-/** A stream has less than it had acknowledged. */
 /** Records up to `last` may be at the hub under this epoch: the store was salvaged since. */
 export interface Former {
   readonly epoch: string;
   readonly last: number;
 }
 
+/** A stream has less than it had acknowledged. */
 export interface Rollback {
   readonly stream: string;
   /** As the stream is now. */

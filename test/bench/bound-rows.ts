@@ -6,30 +6,23 @@ import { runLoad, startLoad } from '../support/mqtt-load.ts';
 import { publishPacket } from '../support/mqtt-packets.ts';
 import { Lifetime } from '../support/scope.ts';
 import { tempDir } from '../support/temp.ts';
-import { waitFor } from '../support/wait-for.ts';
-import { openClient } from './mqtt-clients.ts';
+import { LIMITS } from './brokers.ts';
+import { openClient, publishAll } from './mqtt-clients.ts';
 import { mustBeComplete } from './phases.ts';
 import { readUsage, resetPeak } from './process-meter.ts';
 import { BOX, type Run } from './run.ts';
-import type { RowOptions } from './sheet.ts';
+import { setter } from './sheet.ts';
 
 const TIMEOUT_MS = 600_000;
 const STARTS = 7;
 /** Of 72 hours of ten messages a second. */
 const OFFLINE_MESSAGES = 2_592_000;
 const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '64GiB' }];
-/** Above what the rows need. */
-const MQTT = { connections_max: 20_000, connect_rate: 0, connect_rate_per_address: 0 };
-
-const setter =
-  ({ sheet }: Run, section: string) =>
-  (label: string, value: number, row: RowOptions = {}) =>
-    sheet.set(section, label, BOX, value, row);
 
 /** From the start of the process until it listens; warm is what the units of systemd/ have: V8's cache from the start before. */
 async function listenRow(run: Run): Promise<void> {
   await using life = new Lifetime();
-  const set = setter(run, `listen: a fresh box, median of ${STARTS} starts`);
+  const set = setter(run.sheet, `listen: a fresh box, median of ${STARTS} starts`, BOX);
   const cache = tempDir(life, 'compile', run.ground.dir);
   for (const [what, env] of [
     ['cold', { NODE_DISABLE_COMPILE_CACHE: '1' }],
@@ -54,9 +47,13 @@ async function crowdRow(run: Run): Promise<void> {
   await using life = new Lifetime();
   const connections = run.isQuick ? 200 : 10_000;
   const messages = connections * (run.isQuick ? 3 : 30);
-  const set = setter(run, `crowd: ${connections} connections at 1 message/s each, QoS 1, ${messages} messages`);
+  const set = setter(
+    run.sheet,
+    `crowd: ${connections} connections at 1 message/s each, QoS 1, ${messages} messages`,
+    BOX,
+  );
   const dataDir = tempDir(life, 'crowd', run.ground.dir);
-  const box = await startBox(life, { config: { lanes: LANES, mqtt: MQTT }, dataDir });
+  const box = await startBox(life, { config: { lanes: LANES, mqtt: LIMITS }, dataDir });
   const before = readUsage(box.pid);
   const shape = { port: box.mqttPort, connections, messages, messagesPerSecond: connections, window: 10 };
   const load = await runLoad(life, { ...shape, timeoutMs: TIMEOUT_MS });
@@ -86,28 +83,15 @@ function reading(n: number): Buffer {
 /** What the card takes for JSON readings, with and without `journal.compress`. */
 async function bytesRow(run: Run): Promise<void> {
   const messages = Math.max(2_000, Math.round(200_000 * run.scale));
-  const set = setter(run, `bytes: ${messages} JSON readings of 128 bytes as fast as they go`);
+  const set = setter(run.sheet, `bytes: ${messages} JSON readings of 128 bytes as fast as they go`, BOX);
   for (const compress of [false, true]) {
     await using life = new Lifetime();
     const config = { lanes: LANES, journal: { compress } };
     const box = await startBox(life, { config, dataDir: tempDir(life, 'bytes', run.ground.dir) });
     const client = await openClient(box.mqttPort, 'meter');
-    let acked = 0;
-    client.on('data', (chunk: Buffer) => {
-      acked += chunk.length / 4;
-    });
+    const packet = (n: number, id: number) => publishPacket({ topic: `bench/meter${n % 50}`, payload: reading(n), id });
     const before = readUsage(box.pid);
-    for (let sent = 0; sent < messages; ) {
-      const parts: Buffer[] = [];
-      for (let i = 0; i < 500 && sent < messages; i++, sent++) {
-        parts.push(
-          publishPacket({ topic: `bench/meter${sent % 50}`, payload: reading(sent), id: (sent % 65_535) + 1 }),
-        );
-      }
-      client.write(Buffer.concat(parts));
-      await waitFor('PUBACKs', () => acked >= sent - 2_000, { timeoutMs: TIMEOUT_MS, intervalMs: 1 });
-    }
-    await waitFor('the last PUBACK', () => acked >= messages, { timeoutMs: TIMEOUT_MS });
+    await publishAll(client, messages, packet, { ahead: 2_000, timeoutMs: TIMEOUT_MS });
     client.destroy();
     const after = readUsage(box.pid);
     // A checkpoint that is still to come belongs to these messages too.
@@ -123,7 +107,7 @@ async function bytesRow(run: Run): Promise<void> {
 async function offlineRow(run: Run): Promise<void> {
   await using life = new Lifetime();
   const messages = Math.max(5_000, Math.round(OFFLINE_MESSAGES * run.scale));
-  const set = setter(run, `offline: ${messages} messages without a hub, 72 h of ten a second`);
+  const set = setter(run.sheet, `offline: ${messages} messages without a hub, 72 h of ten a second`, BOX);
   const config = { lanes: LANES, upstream: { urls: ['nats-leaf://127.0.0.1:1'] } };
   const box = await startBox(life, { config, dataDir: tempDir(life, 'offline', run.ground.dir) });
   await sleep(run.ground.idleMs);

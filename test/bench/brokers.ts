@@ -20,7 +20,7 @@ export interface RunningBroker {
 }
 
 /** Above what the phases need; the connect rate is what is measured. */
-const LIMITS = {
+export const LIMITS = {
   connections_max: 20_000,
   connect_rate: 0,
   connect_rate_per_address: 0,

@@ -2,7 +2,7 @@ import { procedures } from '../support/procedures.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
 import { type Hubs, hubKinds } from './box-contender.ts';
 import { backlog, type DrainResult, type Ground } from './phases.ts';
-import type { RowOptions, Sheet } from './sheet.ts';
+import { type Setter, type Sheet, setter } from './sheet.ts';
 
 export interface DrainRun {
   readonly ground: Ground;
@@ -67,14 +67,7 @@ export async function drainRows(sheet: Sheet, run: DrainRun): Promise<void> {
   }
 }
 
-type Set = (label: string, value: number, row?: RowOptions) => void;
-
-const setter =
-  (sheet: Sheet, section: string, box: string): Set =>
-  (label, value, row) =>
-    sheet.set(section, label, box, value, row);
-
-function live(set: Set, { liveMs, live: { sent, arrived } }: DrainResult): void {
+function live(set: Setter, { liveMs, live: { sent, arrived } }: DrainResult): void {
   set('live p50, ms', liveMs.p50, { digits: 2 });
   set('live p99, ms', liveMs.p99, { digits: 2 });
   set('live sent', sent);

@@ -6,6 +6,7 @@ import { subscribePacket } from '../support/mqtt-packets.ts';
 import { Lifetime, type Scope } from '../support/scope.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { LIMITS } from './brokers.ts';
 import { openClient } from './mqtt-clients.ts';
 import { readUsage } from './process-meter.ts';
 import { BOX, type Run } from './run.ts';
@@ -20,7 +21,7 @@ const MEASURED_MS = 10_000;
 const TIMEOUT_MS = 300_000;
 const CONNECTIONS = 50;
 const FILTERS_OF_A_CLIENT = 1_000;
-const MQTT = { connections_max: 20_000, connect_rate: 0, connect_rate_per_address: 0, subscriptions_max: 10_000 };
+const MQTT = { ...LIMITS, subscriptions_max: 10_000 };
 const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '64GiB' }];
 /** Width of the plot. */
 const BAR = 40;

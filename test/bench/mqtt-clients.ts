@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connectPacket, subscribePacket } from '../support/mqtt-packets.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const CONNACK_BYTES = 4;
 const SUBACK_BYTES = 5;
+const PUBACK_BYTES = 4;
 /** Handshakes under way at the same time. */
 const OPENING_MAX = 100;
 
@@ -77,4 +79,26 @@ export class PacketCounter {
     if (count > 0) socket.write(pubacks);
     return count;
   }
+}
+
+const BURST = 500;
+
+/** Publishes at QoS 1, `ahead` without their PUBACK at the most before the next burst; resolves once all have it. */
+export async function publishAll(
+  client: Socket,
+  count: number,
+  packet: (n: number, packetIdentifier: number) => Buffer,
+  { ahead, timeoutMs }: { ahead: number; timeoutMs: number },
+): Promise<void> {
+  let acked = 0;
+  client.on('data', (chunk: Buffer) => {
+    acked += chunk.length / PUBACK_BYTES;
+  });
+  for (let sent = 0; sent < count; ) {
+    const parts: Buffer[] = [];
+    for (let i = 0; i < BURST && sent < count; i++, sent++) parts.push(packet(sent, (sent % 65_535) + 1));
+    client.write(Buffer.concat(parts));
+    await waitFor('PUBACKs', () => acked >= sent - ahead, { timeoutMs, intervalMs: 1 });
+  }
+  await waitFor('the last PUBACK', () => acked >= count, { timeoutMs });
 }

@@ -5,7 +5,7 @@ import { Lifetime } from '../support/scope.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Broker } from './brokers.ts';
-import { openClient, openClients, PacketCounter } from './mqtt-clients.ts';
+import { openClient, openClients, PacketCounter, publishAll } from './mqtt-clients.ts';
 import { readUsage } from './process-meter.ts';
 
 const TIMEOUT_MS = 180_000;
@@ -97,20 +97,9 @@ export async function retained(dir: string, broker: Broker, count: number): Prom
   await using life = new Lifetime();
   const running = await broker.start(life, tempDir(life, 'retained', dir));
   const publisher = await openClient(running.port, 'publisher');
-  let acked = 0;
-  publisher.on('data', (chunk: Buffer) => {
-    acked += chunk.length / 4;
-  });
-  for (let sent = 0; sent < count; ) {
-    const parts: Buffer[] = [];
-    for (let i = 0; i < 500 && sent < count; i++, sent++) {
-      const topic = `plant/line${sent % 100}/sensor${sent}`;
-      parts.push(publishPacket({ topic, payload: PAYLOAD, id: (sent % 65_535) + 1, flags: 0x01 }));
-    }
-    publisher.write(Buffer.concat(parts));
-    await waitFor('PUBACKs', () => acked >= sent - 1_000, { timeoutMs: TIMEOUT_MS, intervalMs: 1 });
-  }
-  await waitFor('the last PUBACK', () => acked >= count, { timeoutMs: TIMEOUT_MS });
+  const packet = (n: number, id: number) =>
+    publishPacket({ topic: `plant/line${n % 100}/sensor${n}`, payload: PAYLOAD, id, flags: 0x01 });
+  await publishAll(publisher, count, packet, { ahead: 1_000, timeoutMs: TIMEOUT_MS });
   publisher.destroy();
   const startMs = await running.restart();
 

@@ -4,13 +4,12 @@ import { Lifetime } from '../support/scope.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Broker } from './brokers.ts';
-import { openClient } from './mqtt-clients.ts';
+import { openClient, publishAll } from './mqtt-clients.ts';
 import { readUsage } from './process-meter.ts';
 
 const TIMEOUT_MS = 180_000;
 const PAYLOAD = Buffer.alloc(128, 'x');
 const OPENING_MAX = 100;
-const PUBLISHED_AT_ONCE = 500;
 
 export interface SessionsResult {
   startMs: number;
@@ -37,20 +36,8 @@ export async function sessions(dir: string, broker: Broker, count: number, queue
   await Promise.all(Array.from({ length: OPENING_MAX }, open));
 
   const publisher = await openClient(running.port, 'publisher');
-  let acked = 0;
-  publisher.on('data', (chunk: Buffer) => {
-    acked += chunk.length / 4;
-  });
-  const total = count * queued;
-  for (let sent = 0; sent < total; ) {
-    const parts: Buffer[] = [];
-    for (let i = 0; i < PUBLISHED_AT_ONCE && sent < total; i++, sent++) {
-      parts.push(publishPacket({ topic: `s/${sent % count}`, payload: PAYLOAD, id: (sent % 65_535) + 1 }));
-    }
-    publisher.write(Buffer.concat(parts));
-    await waitFor('PUBACKs', () => acked >= sent - PUBLISHED_AT_ONCE, { timeoutMs: TIMEOUT_MS, intervalMs: 1 });
-  }
-  await waitFor('the last PUBACK', () => acked >= total, { timeoutMs: TIMEOUT_MS });
+  const packet = (n: number, id: number) => publishPacket({ topic: `s/${n % count}`, payload: PAYLOAD, id });
+  await publishAll(publisher, count * queued, packet, { ahead: 500, timeoutMs: TIMEOUT_MS });
   publisher.destroy();
   const filledMiB = readUsage(running.pid()).residentMiB;
   const startMs = await running.restart();

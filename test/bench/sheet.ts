@@ -125,3 +125,11 @@ function target(row: Row): string {
   if (atMost !== undefined) return `<= ${format(atMost, digits)} ${verdict(row)}`;
   return '';
 }
+
+export type Setter = (label: string, value: number, row?: RowOptions) => void;
+
+/** For the rows of one section and contender. */
+export const setter =
+  (sheet: Sheet, section: string, contender: string): Setter =>
+  (label, value, row) =>
+    sheet.set(section, label, contender, value, row);

@@ -6,6 +6,7 @@ import { queryObjects } from 'node:v8';
 import { GatewayError } from '../../src/core/errors.ts';
 import { type OpenOptions, openSerialLine } from '../../src/serial/line.ts';
 import { plugDevice } from '../support/serial-device.ts';
+import { identity, port } from '../support/serial-options.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -18,16 +19,7 @@ test('a port that comes and goes is heard each time, and leaves nothing behind',
   const device = await plugDevice(t, join(tempDir(t, 'pollers'), 'tty'));
   let heard = '';
   const options: OpenOptions = {
-    settings: {
-      baud: 9600,
-      dataBits: 8,
-      parity: 'none',
-      stopBits: 1,
-      flowControl: 'none',
-      rts: null,
-      dtr: null,
-      rs485: 'off',
-    } as OpenOptions['settings'],
+    settings: port({ identity: identity({ path: device.path }) }).line,
     onData: (chunk) => {
       heard += chunk.toString();
     },

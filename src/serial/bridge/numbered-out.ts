@@ -79,8 +79,9 @@ export class NumberedOut {
     this.#isOpen = false;
     clearTimeout(this.#timer);
     const waiting = this.#queue.splice(0);
-    this.#queue.push(...waiting.filter(({ survives }) => isFollowed && survives));
-    const gone = waiting.filter((frame) => !this.#queue.includes(frame));
+    const stays = ({ survives }: OutgoingFrame) => isFollowed && survives === true;
+    this.#queue.push(...waiting.filter(stays));
+    const gone = waiting.filter((frame) => !stays(frame));
     if (this.#current !== null) gone.unshift(this.#current.frame);
     this.#current = null;
     for (const frame of gone) frame.done(NO_ANSWER);
