@@ -18,6 +18,8 @@ export interface HeadroomBounds {
   readonly apart: number;
   /** What a round trip may take besides that of the empty line: less is the noise of a busy machine. */
   readonly slackMs: number;
+  /** The same where nothing else uses the line: then what is held back has nobody to make room for. */
+  readonly aloneSlackMs: number;
 }
 
 /** Probes in a full budget. */
@@ -99,15 +101,15 @@ export class Headroom {
     this.#readUpTo = Math.max(this.#readUpTo, upTo);
   }
 
-  /** The oldest probe has its answer. */
-  answered(nowMs: number): void {
+  /** The oldest probe has its answer. `isShared`: something else uses the line now. */
+  answered(nowMs: number, isShared: boolean): void {
     const probe = this.#probes.shift();
     if (!probe) return;
     this.passed(probe.at);
     const rttMs = nowMs - probe.sentAtMs;
     if (this.#measuring) this.#measure(this.#measuring, rttMs, nowMs);
     else if (this.#baseMs === Infinity || (this.#isFull && nowMs - this.#baseAtMs > BASE_MS)) this.#begin(rttMs, nowMs);
-    else this.#adapt(rttMs);
+    else this.#adapt(rttMs, isShared ? this.#bounds.slackMs : this.#bounds.aloneSlackMs);
   }
 
   #begin(rttMs: number, nowMs: number): void {
@@ -129,9 +131,9 @@ export class Headroom {
     this.#isFull = false;
   }
 
-  #adapt(rttMs: number): void {
+  #adapt(rttMs: number, slackMs: number): void {
     this.#baseMs = Math.min(this.#baseMs, rttMs);
-    if (rttMs <= this.#baseMs * RISE + this.#bounds.slackMs) {
+    if (rttMs <= this.#baseMs * RISE + slackMs) {
       this.#budget = Math.min(this.#bounds.max, this.#budget * (1 + this.#growth));
     } else {
       this.#growth = GROW;

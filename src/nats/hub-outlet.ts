@@ -68,6 +68,7 @@ export class HubOutlet {
     this.#beforeSending();
     const encoded = output.encoder.message(atHub, this.#mount.toHub(reply), queues, passed, payload);
     if (encoded !== 'ok') return this.#drop(encoded === 'illegal' ? 'forbidden' : 'too-large');
+    if (kind === 'live') output.noteLive();
     output.schedule();
     this.sent.messages++;
     this.sent.bytes += bytes;

@@ -99,6 +99,11 @@ export class LeafLink implements Service {
     return this.#connection?.output.writable ?? false;
   }
 
+  /** Live messages have lately gone up or come down: a backlog should leave them room. */
+  get isShared(): boolean {
+    return this.#connection?.output.isShared ?? false;
+  }
+
   /** Begins to connect and returns at once. */
   async start(): Promise<void> {
     this.#keeper.start();
@@ -302,6 +307,7 @@ export class LeafLink implements Service {
       this.#refused.denied++;
       return;
     }
+    this.#connection?.output.noteLive();
     const ack = splitAckReply(reply);
     if (ack === null) this.#listener.message(here, this.#mount.toBox(reply), headers, payload, queues, here);
     else this.#listener.message(here, ack.reply, headers, payload, queues, ack.subject);

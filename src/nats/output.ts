@@ -13,9 +13,19 @@ const FLUSH_BYTES = 64 * 1024;
 /**
  * Bytes that the hub has not read. It answers a PING once it has read everything before it, so the round trip of a PING
  * within the stream is what a live message meets. At the least some records, whatever the line (a larger one goes all the
- * same); at the most the product of rate and round trip of 100 Mbit/s over 300 ms.
+ * same); at the most the product of rate and round trip of 100 Mbit/s over 300 ms. Alone, the first live message after a
+ * while may meet as much as a person does not notice.
  */
-export const UNREAD: HeadroomBounds = { first: 64 * 1024, min: 4096, max: 4 * 1024 * 1024, apart: 4096, slackMs: 5 };
+export const UNREAD: HeadroomBounds = {
+  first: 64 * 1024,
+  min: 4096,
+  max: 4 * 1024 * 1024,
+  apart: 4096,
+  slackMs: 5,
+  aloneSlackMs: 50,
+};
+/** A backlog has the line for itself so long after the last live message. */
+const ALONE_AFTER_MS = 2_000;
 
 /** What goes to one socket: gathered during a tick, written at its end with one call. */
 export class Output {
@@ -29,6 +39,7 @@ export class Output {
   #wasHigh = false;
   #flushedBytes = 0;
   readonly #headroom = new Headroom(UNREAD);
+  #liveAtMs = -Infinity;
   /** PINGs without their PONG, oldest first: true for those that measure the headroom. */
   readonly #pings: boolean[] = [];
 
@@ -50,6 +61,16 @@ export class Output {
     return false;
   }
 
+  /** A live message has gone or come. */
+  noteLive(): void {
+    this.#liveAtMs = performance.now();
+  }
+
+  /** Live messages use the line too. */
+  get isShared(): boolean {
+    return performance.now() - this.#liveAtMs < ALONE_AFTER_MS;
+  }
+
   get #written(): number {
     return this.#flushedBytes + this.encoder.bytes;
   }
@@ -64,7 +85,7 @@ export class Output {
   pong(): boolean {
     const isProbe = this.#pings.shift();
     if (isProbe !== true) return isProbe === false;
-    this.#headroom.answered(performance.now());
+    this.#headroom.answered(performance.now(), this.isShared);
     if (this.#probe()) this.#flushSoon.schedule();
     this.#tellDrained();
     return false;

@@ -12,6 +12,8 @@ import type { Pace } from './pace.ts';
 
 /** Records sent in one go before the sockets and other work get their turn: as long a live message waits for its own. */
 const BURST = 64;
+/** Between two bursts where live messages use the link too: to the box, the hub and the line it leaves half of the time. */
+const REST_MS = 1;
 /** Records of one lane before the next lane is looked for. */
 const SLICE = 16;
 /** What a lane may be owed at the most: what it could not take in time is not owed for ever. */
@@ -43,6 +45,8 @@ export interface DrainOptions {
   readonly share: number;
   /** False while the link's output is at its bound; `resume` says that there is room again. */
   writable(): boolean;
+  /** True while live messages use the link too. */
+  isShared(): boolean;
 }
 
 export class Drain {
@@ -92,18 +96,29 @@ export class Drain {
     if (this.#options.pace.isFree) return true;
     const waitMs = this.#options.pace.take(bytes, performance.now());
     if (waitMs === 0) return true;
-    this.#paused ??= setTimeout(() => {
-      this.#paused = undefined;
-      this.resume();
-    }, waitMs);
+    this.#pause(waitMs);
     return false;
   }
 
+  #pause(ms: number): void {
+    this.#paused ??= setTimeout(() => {
+      this.#paused = undefined;
+      this.resume();
+    }, ms);
+  }
+
   #run(): void {
-    for (let left = BURST; left > 0; ) {
-      if (this.#paused || !this.#options.writable()) return;
+    const left = this.#burst();
+    if (BURST - left >= SLICE && this.#options.isShared()) this.#pause(REST_MS);
+    else if (left <= 0) this.resume();
+  }
+
+  /** Gives how many records of the burst are left, because nobody could send more. */
+  #burst(): number {
+    let left = BURST;
+    while (left > 0 && !this.#paused && this.#options.writable()) {
       const turn = this.#next();
-      if (!turn) return;
+      if (!turn) break;
       const count = turn.owed >= 1 ? Math.floor(turn.owed) : SLICE;
       const sent = turn.sender.send(count);
       turn.served = ++this.#served;
@@ -113,7 +128,7 @@ export class Drain {
       this.#owe(turn, sent);
       left -= Math.max(sent, 1);
     }
-    this.resume();
+    return left;
   }
 
   #next(): Turn | null {

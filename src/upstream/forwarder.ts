@@ -79,7 +79,12 @@ export class Forwarder implements Service {
       },
     };
     const { share, historicalAfterMs } = options.drain;
-    const drain = new Drain({ pace: new Pace(options.limit), share, writable: () => parts.hub.writable });
+    const drain = new Drain({
+      pace: new Pace(options.limit),
+      share,
+      writable: () => parts.hub.writable,
+      isShared: () => parts.hub.isShared,
+    });
     const hold = new DrainHold(options.drain, log, () => drain.resume());
     this.#drain = drain;
     this.#hold = hold;

@@ -13,7 +13,7 @@ export const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
  * Records without their PubAck, by how long that takes: what a stream has to work off keeps a hub on a small machine from
  * live messages. Fewer than the least would not be answered sooner, and cost speed where the machine is busy.
  */
-export const UNANSWERED = { first: 64, min: 64, apart: 16, slackMs: 2 } as const;
+export const UNANSWERED = { first: 64, min: 64, apart: 16, slackMs: 2, aloneSlackMs: 50 } as const;
 
 /** What stays the same from pass to pass of a lane. */
 export interface PassLane {

@@ -239,9 +239,9 @@ export class Pass {
 
   /** Moves the cursor over what is settled; the journal hears of it once per turn. */
   #settle(): void {
-    const { unanswered } = this.#lane;
+    const { unanswered, hub } = this.#lane;
     this.#inFlight.settle(this.#passed);
-    while (unanswered.awaited <= this.#inFlight.first) unanswered.answered(performance.now());
+    while (unanswered.awaited <= this.#inFlight.first) unanswered.answered(performance.now(), hub.isShared);
     // Records that need no sending have no answer either.
     unanswered.passed(this.#inFlight.first);
     if (this.#saving || this.#settled.length === 0) return;

@@ -5,6 +5,8 @@ export interface Hub {
   readonly up: boolean;
   /** False while its output is at its bound; the forwarder hears of the end of it by `drained()`. */
   readonly writable: boolean;
+  /** Live messages use the link too. */
+  readonly isShared: boolean;
   /** 'no-interest': nobody at the hub takes the subject. Headers and payload are copied before it returns. */
   forward(
     subject: string,

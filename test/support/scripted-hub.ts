@@ -25,6 +25,7 @@ export interface Sent {
 export class ScriptedHub implements Hub {
   up = true;
   writable = true;
+  isShared = false;
   readonly streams = new Map<string, ScriptedStream>();
   readonly calls: string[] = [];
   readonly sent: Sent[] = [];

@@ -28,7 +28,7 @@ function drain(lines: readonly Line[], ms: number) {
     const line = lines[Math.floor((now / ms) * lines.length)] as Line;
     while (pongs[0] !== undefined && pongs[0] <= now) {
       pongs.shift();
-      headroom.answered(now);
+      headroom.answered(now, true);
     }
     const probe = () => {
       if (!headroom.isProbeDue(written)) return;
@@ -82,7 +82,7 @@ describe('the headroom of a link', () => {
       assert(headroom.has(written), `${now} ms`);
       written += RECORD_BYTES;
       headroom.probed(written, now);
-      headroom.answered(now + 1);
+      headroom.answered(now + 1, true);
     }
   });
 
@@ -95,6 +95,20 @@ describe('the headroom of a link', () => {
     assert.equal(headroom.awaited, Infinity);
     assert.equal(headroom.has(UNREAD.first - 1), true);
     assert.equal(headroom.has(UNREAD.first), false);
+  });
+
+  it('of a busy hub goes back only where somebody waits behind it', () => {
+    const left = (isShared: boolean) => {
+      const headroom = new Headroom(UNREAD);
+      // An answer of a fast line, then those of a machine that has no time.
+      for (let n = 0; n < 1_000; n++) {
+        headroom.probed(n * UNREAD.apart, n * 100);
+        headroom.answered(n * 100 + (n === 0 ? 1 : 30), isShared);
+      }
+      return [UNREAD.min, UNREAD.first, UNREAD.max - 1].map((bytes) => headroom.has(999 * UNREAD.apart + bytes));
+    };
+    assert.deepEqual(left(true), [false, false, false]);
+    assert.deepEqual(left(false), [true, true, true]);
   });
 
   it('never waits without a PING on its way', () => {
@@ -110,7 +124,7 @@ describe('the headroom of a link', () => {
       }
       assert(probes > 0 || !headroom.isProbeDue(written));
       // Answers of all lengths make budgets of all sizes.
-      headroom.answered(n + (n % 7) * 10);
+      headroom.answered(n + (n % 7) * 10, true);
     }
     assert(written > 10_000 * RECORD_BYTES);
   });

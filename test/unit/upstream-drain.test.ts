@@ -10,12 +10,13 @@ import { waitFor } from '../support/wait-for.ts';
 const LIMIT = { messagesPerSecond: 0, bytesPerSecond: 0 };
 
 /** Lanes by rank with endless or counted work; `log` has who sent, record by record. */
-function setting(options: { share?: number; total: number; pace?: Pace }) {
+function setting(options: { share?: number; total: number; pace?: Pace; isShared?: boolean }) {
   const log: string[] = [];
   const drain: Drain = new Drain({
     pace: options.pace ?? new Pace(LIMIT),
     share: options.share ?? 0.1,
     writable: () => log.length < options.total,
+    isShared: () => options.isShared ?? false,
   });
   const lane = (name: string, rank: number, records = Infinity): Sender & { open: boolean } => {
     let left = records;
@@ -50,6 +51,19 @@ describe('whose turn it is', () => {
     assert.equal(count('high') + count('middle') + count('low'), 10_000);
     assert(count('high') >= 8_800 && count('high') <= 9_100, `${count('high')} of the important lane`);
     assert(count('middle') >= 350 && count('low') >= 350, `${count('middle')} and ${count('low')} of the others`);
+  });
+
+  it('beside live messages it rests after each burst, and not without them', async () => {
+    for (const isShared of [true, false]) {
+      const { drain, lane, count, settled } = setting({ total: 10_000, isShared });
+      drain.schedule(lane('one', 1));
+      const startedMs = performance.now();
+      await settled();
+      // A rest is a millisecond at the least.
+      const most = isShared ? 64 * (2 + performance.now() - startedMs) : 10_000;
+      assert(count('one') <= most && (isShared || count('one') === most), `${count('one')} of ${most}`);
+      await waitFor('the rest', () => count('one') === 10_000);
+    }
   });
 
   it('with no share nothing overtakes it, and the next lane begins when it has nothing', async () => {

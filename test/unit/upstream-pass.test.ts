@@ -60,7 +60,7 @@ async function setting({
   const lost: string[] = [];
   const ends = new Map<string, number>();
   const pace = new Pace({ messagesPerSecond: 0, bytesPerSecond: 0 });
-  const drain = new Drain({ pace, share: 0.1, writable: () => hub.writable });
+  const drain = new Drain({ pace, share: 0.1, writable: () => hub.writable, isShared: () => hub.isShared });
   const sender: Sender = { rank: 0, open: true, send: (count) => pass.send(count) };
   drain.join(sender);
   const pass: Pass = new Pass(
@@ -69,7 +69,7 @@ async function setting({
       own,
       isForeign: false,
       window,
-      unanswered: new Headroom({ first: most, min: most, max: most, apart, slackMs: 1_000 }),
+      unanswered: new Headroom({ first: most, min: most, max: most, apart, slackMs: 1_000, aloneSlackMs: 1_000 }),
       ackTimeoutMs: 1_000,
       hub,
       records,
