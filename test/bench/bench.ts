@@ -10,6 +10,8 @@
  *   --profile DIR  a CPU profile and a sample of what was allocated, of each thread of each box, and where the most went
  *   --without-box  the peers alone
  *   --repeat N     rounds, one after the other; the table has medians and how far they spread
+ *   --table        the rows that the project holds itself to, in rounds of their own (table.ts), with goal, median and spread;
+ *                  the figures go to .cache/bench-<date>.json unless --json says otherwise
  *   --json FILE    the figures of the table, of every round
  *   --strict       exit 1 also where a figure misses what it must reach
  *
@@ -20,6 +22,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findNewerNatsServer, versionOf } from '../support/newer-nats-server.ts';
+import { procedures } from '../support/procedures.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
 import { boundRows } from './bound-rows.ts';
 import { boxContender } from './box-contender.ts';
@@ -42,6 +45,7 @@ import { serialRows } from './serial-rows.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
 import { storeRows } from './store-rows.ts';
 import { findSyncTool } from './sync-counter.ts';
+import { isOfTable, ROUNDS, tableNote } from './table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -51,7 +55,8 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
     profile: { type: 'string' },
-    repeat: { type: 'string', default: '1' },
+    repeat: { type: 'string' },
+    table: { type: 'boolean', default: false },
     strict: { type: 'boolean', default: false },
   },
   allowNegative: true,
@@ -63,7 +68,10 @@ const root = join(import.meta.dirname, '../..');
 // Below the clone and not in the temp folder, which may be tmpfs: fsync must reach a disk.
 const cache = join(root, '.cache');
 mkdirSync(cache, { recursive: true });
-const repeats = Math.max(1, Math.round(Number(options.repeat)) || 1);
+const isTable = options.table;
+const repeats = Math.max(1, Math.round(Number(options.repeat ?? (isTable ? ROUNDS : 1))) || 1);
+const startedAt = new Date().toISOString().slice(0, 16).replaceAll(':', '');
+const file = options.json ?? (isTable ? join(cache, `bench-${startedAt}.json`) : undefined);
 const scale = options.quick ? 0.02 : 1;
 const syncTool = findSyncTool();
 // A quick run without peers, as in the tests, needs no other server than the installed one.
@@ -92,8 +100,10 @@ if (options.peers && newer !== null) {
 
 const sheet = new Sheet();
 let faults = 0;
+let round = 0;
 
 function wanted(phase: string): boolean {
+  if (isTable && !isOfTable(phase, round)) return false;
   return options.only.length === 0 || options.only.includes(phase);
 }
 
@@ -125,6 +135,10 @@ const run: Run = {
   ground,
   scale,
   isQuick: options.quick,
+  isTable,
+  get round() {
+    return round;
+  },
   withBox: !options['without-box'],
   withPeers: options.peers,
   wanted,
@@ -137,12 +151,17 @@ const servers = {
   peer: run.withPeers && server !== null ? { version: server, path: newer?.path } : null,
 };
 
-async function round(): Promise<void> {
+async function measure(): Promise<void> {
   await ingestRows(run, contenders);
   if (wanted('leaf')) await leafRows(sheet, { ...servers, hub: newer?.path, scale, attempt });
   if (wanted('nats')) await natsRows(sheet, { ...servers, scale, attempt });
   await edgeRows(sheet, { ground, edges, scale, wanted, attempt, judge });
-  if (run.withBox) await drainRows(sheet, { ground, box: BOX, scale, wanted, attempt, judge });
+  // The way that a lane takes by itself is the one that is measured in each round.
+  const ways = isTable && round > 0 ? procedures.slice(0, 1) : procedures;
+  const { withPeers } = run;
+  if (run.withBox) {
+    await drainRows(sheet, { ground, box: BOX, scale, withPeers, procedures: ways, wanted, attempt, judge });
+  }
   if (run.withBox) await storeRows(run);
   await brokerRows(run);
   if (run.withBox) await boundRows(run);
@@ -150,13 +169,17 @@ async function round(): Promise<void> {
   if (run.withBox) await serialRows(sheet, { box: BOX, isQuick: options.quick, dir: cache, wanted, attempt });
 }
 
-for (let done = 0; done < repeats; done++) {
-  if (repeats > 1) console.error(`bench: round ${done + 1} of ${repeats}`);
-  await round();
+for (; round < repeats; round++) {
+  if (repeats > 1) console.error(`bench: round ${round + 1} of ${repeats}`);
+  sheet.beginRound(round);
+  await measure();
+  setRatios(sheet, SAVER);
+  // Each time: what was measured is kept if the next round is cut off.
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify(sheet, null, 2)}\n`);
 }
-setRatios(sheet, SAVER);
 
 console.log(`${sheet}\n`);
+if (isTable) console.log(`${sheet.goals()}\n\n${tableNote()}`);
 for (const { name, receipt } of contenders) console.log(`PUBACK of ${name} means: ${receipt}`);
 console.log(
   `Data on ${fileSystemOf(cache)}; ${cpus().length} cores shared by load, box, peers and hub; fsyncs counted by ${syncTool ?? 'nothing'}.`,
@@ -168,5 +191,5 @@ if (options.quick) console.log('Quick run: the figures show that it works, not h
 const missed = sheet.missed();
 if (missed.length > 0) console.log(`\nMissed:\n  ${missed.join('\n  ')}`);
 if (options.profile !== undefined) console.log(`\n${profiled(options.profile)}`);
-if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(sheet, null, 2)}\n`);
+if (file !== undefined) console.log(`Every round: ${file}`);
 if (faults > 0 || (options.strict && missed.length > 0)) process.exitCode = 1;

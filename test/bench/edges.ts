@@ -24,6 +24,8 @@ export interface RunningEdge {
   /** The edge alone, not the hub. */
   readonly pid: number;
   readonly reader: NatsConnection;
+  /** Slowest hundredth of the latest commits, each with one fsync; absent where nobody says. */
+  readonly fsyncP99Ms?: () => Promise<number>;
 }
 
 export function boxEdge(name: string, binary: string | undefined, saver: boolean): Edge {
@@ -38,7 +40,8 @@ export function boxEdge(name: string, binary: string | undefined, saver: boolean
         ...(binary !== undefined && { binary }),
       });
       await waitForLink(hub);
-      return { mqttPort: box.mqttPort, pid: box.pid, reader };
+      const fsyncP99Ms = async () => (await box.status()).store.fsyncP99Ms as number;
+      return { mqttPort: box.mqttPort, pid: box.pid, reader, ...(!saver && { fsyncP99Ms }) };
     },
   };
 }

@@ -23,6 +23,8 @@ const CONNECTIONS = 50;
 const FILTERS_OF_A_CLIENT = 1_000;
 const MQTT = { ...LIMITS, subscriptions_max: 10_000 };
 const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '64GiB' }];
+/** What still counts as flat: two points of one round differ by as much. */
+const FLAT_MAX = 1.2;
 /** Width of the plot. */
 const BAR = 40;
 
@@ -128,6 +130,10 @@ export async function growthRows(run: Run): Promise<void> {
         costs.push(cost);
         run.sheet.set(section, `${size.toLocaleString('en-US')}: µs per message`, BOX, cost, { digits: 1 });
       });
+    }
+    const [first, last] = [costs[0], costs.at(-1)];
+    if (first !== undefined && last !== undefined && costs.length === points.length) {
+      run.sheet.set(section, 'ratio: last to first', BOX, last / first, { digits: 2, atMost: FLAT_MAX });
     }
     const most = Math.max(...costs);
     console.log(`${growth.phase}, µs of CPU per message`);

@@ -3,7 +3,7 @@ import { createHistogram, type Histogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { auditStream } from '../support/hub-stream.ts';
-import { type LoadResult, runLoad, startLoad } from '../support/mqtt-load.ts';
+import { type Load, type LoadResult, runLoad, startLoad } from '../support/mqtt-load.ts';
 import { clockUs, readPayload } from '../support/payload.ts';
 import { binaryFor, type Procedure } from '../support/procedures.ts';
 import type { Ranges } from '../support/ranges.ts';
@@ -20,6 +20,8 @@ const PER = 100_000;
 /** Live messages per second beside a backlog that drains. */
 const LIVE_PER_S = 200;
 const LOAD_TIMEOUT_MS = 300_000;
+/** More than any broker takes while it is under load. */
+const MESSAGES_WITHOUT_END = 100_000_000;
 
 /** What all phases share. */
 export interface Ground {
@@ -37,6 +39,10 @@ export interface IngestShape {
   window: number;
   /** Messages of the short run that counts fsyncs. */
   syncMessages: number;
+  /** Under load for so long, with as many messages as it takes in that time; undefined: `messages`. */
+  seconds: number | undefined;
+  /** fsyncs are counted and every number is looked up at the far end. */
+  isJudged: boolean;
 }
 
 export interface IngestResult {
@@ -45,9 +51,8 @@ export interface IngestResult {
   idleMiB: number;
   peakMiB: number;
   bytesPerMessage: number;
-  syncsPerMessage: number;
-  collectRate: number;
-  report: AuditReport;
+  /** Of one that was judged. */
+  judged: { syncsPerMessage: number; collectRate: number; report: AuditReport } | null;
 }
 
 /** Load, figures of the process while it ran, then every sequence number at the far end. */
@@ -55,14 +60,30 @@ export async function ingest(ground: Ground, contender: Contender, shape: Ingest
   await using life = new Lifetime();
   const dir = tempDir(life, contender.name.replaceAll(' ', '-'), ground.dir);
   const { mqttPort: port, pid, collect } = await contender.start(life, dir);
-  const { connections, window } = shape;
-  const messages = Math.max(connections, Math.round(shape.messages * contender.share));
+  const { connections, window, seconds } = shape;
+  const asked = Math.max(connections, Math.round(shape.messages * contender.share));
   await sleep(ground.idleMs);
   resetPeak(pid);
   const before = readUsage(pid);
-  const load = await runLoad(life, { port, connections, messages, window, timeoutMs: LOAD_TIMEOUT_MS });
-  mustBeComplete(contender.name, load);
+  const started = startLoad(life, {
+    port,
+    connections,
+    messages: seconds === undefined ? asked : MESSAGES_WITHOUT_END,
+    window,
+    timeoutMs: LOAD_TIMEOUT_MS,
+  });
+  const load = await (seconds === undefined ? started.result : stopAfter(started, seconds));
+  const messages = load.acked;
+  mustBeComplete(contender.name, { ...load, complete: load.complete || load.acked === load.sent });
   const after = readUsage(pid);
+  const figures = {
+    load,
+    cpuSPer100k: ((after.cpuS - before.cpuS) / messages) * PER,
+    idleMiB: before.residentMiB,
+    peakMiB: after.peakMiB,
+    bytesPerMessage: (after.writtenBytes - before.writtenBytes) / messages,
+  };
+  if (!shape.isJudged) return { ...figures, judged: null };
 
   const acked: Record<string, Ranges> = { ...load.ackedRanges };
   let syncsPerMessage = Number.NaN;
@@ -83,16 +104,14 @@ export async function ingest(ground: Ground, contender: Contender, shape: Ingest
     syncsPerMessage = syncs / count;
   }
   const { report, rate } = await collect(acked);
-  return {
-    load,
-    cpuSPer100k: ((after.cpuS - before.cpuS) / messages) * PER,
-    idleMiB: before.residentMiB,
-    peakMiB: after.peakMiB,
-    bytesPerMessage: (after.writtenBytes - before.writtenBytes) / messages,
-    syncsPerMessage,
-    collectRate: rate,
-    report,
-  };
+  return { ...figures, judged: { syncsPerMessage, collectRate: rate, report } };
+}
+
+/** From the first connection on, which all of them follow within a moment. */
+async function stopAfter(load: Load, seconds: number): Promise<LoadResult> {
+  await waitFor('the load to begin', () => load.progress.acked > 0, { timeoutMs: LOAD_TIMEOUT_MS, intervalMs: 10 });
+  await sleep(seconds * 1000);
+  return load.stop();
 }
 
 /** Bytes written for each message when messages come one by one and no commit can be shared. */

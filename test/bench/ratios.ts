@@ -1,3 +1,4 @@
+import { RAW_LEAF } from './raw-leaf.ts';
 import { BOX } from './run.ts';
 import type { RowOptions, Sheet } from './sheet.ts';
 
@@ -26,13 +27,16 @@ const ratios: readonly Ratio[] = [
   { phase: 'edge-full', label: 'messages/s into the stream', peer: 'nats leaf', goal: { atLeast: 1.5 } },
   { phase: 'edge-500', label: 'p99, ms', peer: 'nats leaf', goal: { atMost: 1.2 } },
   { phase: 'edge-5000', label: edgeCpu, peer: 'nats leaf', goal: { atMost: 0.8 } },
+  { phase: 'drain (read-back)', label: rate, peer: RAW_LEAF, goal: { atLeast: 0.7 } },
+  { phase: 'drain (own)', label: rate, peer: RAW_LEAF, goal: { atLeast: 0.7 } },
+  { phase: 'drain (atomic)', label: rate, peer: RAW_LEAF, goal: { atLeast: 0.7 } },
   { phase: 'fan-out-0', label: 'deliveries/s', peer: 'mosquitto', goal: { atLeast: 0.5 } },
   { phase: 'fan-out-0', label: 'deliveries/s', peer: 'aedes', goal: { atLeast: 1 } },
   { phase: 'fan-out-1', label: 'deliveries/s', peer: 'mosquitto', goal: { atLeast: 0.5 } },
   { phase: 'fan-out-1', label: 'deliveries/s', peer: 'aedes', goal: { atLeast: 1 } },
 ];
 
-/** Of the medians, once all is measured; a peer that did not get through the load has no row to compare with. */
+/** Of what this round has measured, at its end; a peer that did not get through the load has no row to compare with. */
 export function setRatios(sheet: Sheet, saver: string): void {
   const asked: readonly (Ratio & { readonly of?: string })[] = [
     ...ratios,

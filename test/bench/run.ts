@@ -12,6 +12,10 @@ export interface Run {
   /** Part of the counts; 1 but for a quick run. */
   readonly scale: number;
   readonly isQuick: boolean;
+  /** From 0. */
+  readonly round: number;
+  /** The table of the project's goals: longer under load, and looked into less often. */
+  readonly isTable: boolean;
   readonly withBox: boolean;
   readonly withPeers: boolean;
   wanted(phase: string): boolean;

@@ -37,3 +37,21 @@ test('the benchmark of the broker runs in small: fan-out, connections, retained 
     assert.ok((first?.petiole?.[0] ?? 0) > 0);
   }
 });
+
+test('the table of goals runs in small: its own rows alone, with the link alone beside the drain', async (t) => {
+  const file = join(tempDir(t, 'bench'), 'figures.json');
+  const phases = ['ingest-1', 'lone', 'drain', 'bytes'];
+  const args = ['--quick', '--table', '--repeat', '1', ...phases.flatMap((phase) => ['--only', phase]), '--json', file];
+  const bench = new Child(process.execPath, [join(import.meta.dirname, '../bench/bench.ts'), ...args]);
+  t.after(() => bench.kill());
+  const { code } = await bench.exited;
+  assert.equal(code, 0, bench.lines.join('\n'));
+  const figures = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, Record<string, number[]>>>;
+  const seen = Object.keys(figures).map((section) => section.split(/[: ]/)[0]);
+  assert.deepEqual([...new Set(seen)], ['ingest-1', 'drain', 'bytes']);
+  const drain = Object.entries(figures).find(([section]) => section.startsWith('drain (read-back)'))?.[1] ?? {};
+  assert.ok((drain['messages/s']?.['raw leaf link']?.[0] ?? 0) > 0);
+  assert.ok((drain['ratio to raw leaf link: messages/s']?.petiole?.[0] ?? 0) > 0);
+  const goals = bench.lines.filter((line) => line.endsWith(' met') || line.endsWith(' MISSED'));
+  assert.ok(goals.some((line) => /^ingest-1 +ratio to mosquitto: messages\/s +>= 1\.00/.test(line)), goals.join('\n'));
+});
