@@ -45,6 +45,8 @@ export interface PlantOptions {
   binary?: string;
   /** `journal` of the box's configuration. */
   journal?: BoxConfig['journal'];
+  /** The program that runs the box; default: Node alone. */
+  command?: readonly string[];
 }
 
 /** Hub with an empty file stream on `bench.>`, and a box whose one lane takes just that: all else is live. */
@@ -67,7 +69,8 @@ export async function startPlant(scope: Scope, dir: string, options: PlantOption
     ...(options.journal !== undefined && { journal: options.journal }),
     upstream: { urls, user: 'box', password: 'bench' },
   };
-  const box = await startBox(scope, { config, dataDir: `${dir}/data` });
+  const { command } = options;
+  const box = await startBox(scope, { config, dataDir: `${dir}/data`, ...(command && { command }) });
   return { box, hub, reader };
 }
 

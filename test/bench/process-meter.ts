@@ -4,6 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 /** What one process, all its threads included, has used since it started. */
 export interface Usage {
   cpuS: number;
+  /** Of that, in the kernel. */
+  systemS: number;
   residentMiB: number;
   /** Of that, without the pages of programs and files: those are clean, shared, and come as they are touched. */
   ownMiB: number;
@@ -29,6 +31,7 @@ export function readUsage(pid: number): Usage {
   const io = readFileSync(`/proc/${pid}/io`, 'utf8');
   return {
     cpuS: ticks / TICKS_PER_S,
+    systemS: Number(fields[STIME]) / TICKS_PER_S,
     residentMiB: numberAfter(status, 'VmRSS:') / 1024,
     ownMiB: numberAfter(status, 'RssAnon:') / 1024,
     peakMiB: numberAfter(status, 'VmHWM:') / 1024,

@@ -23,27 +23,36 @@ export async function countSyncs(
   file: string,
   work: () => Promise<void>,
 ): Promise<number> {
-  const args =
-    tool === 'perf'
-      ? ['stat', '-x', ',', '-o', file, '-e', PERF_EVENTS, '-p', String(pid)]
-      : ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-o', file, '-p', String(pid)];
+  if (tool === 'perf') return countByPerf(PERF_EVENTS, pid, file, work);
+  const args = ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-o', file, '-p', String(pid)];
   const counter = new Child(tool, args);
-  if (tool === 'perf') await sleep(PERF_ATTACH_MS);
-  else await counter.line('attached', (line) => line.includes('attached'), ATTACH_TIMEOUT_MS);
+  await counter.line('attached', (line) => line.includes('attached'), ATTACH_TIMEOUT_MS);
   try {
     await work();
   } finally {
     counter.signal('SIGINT');
     await counter.exited;
   }
-  return tool === 'perf' ? readPerf(file) : readStrace(file);
+  return readStrace(file);
 }
 
-function readPerf(file: string): number {
-  const lines = readFileSync(file, 'utf8').split('\n');
-  return lines
-    .filter((line) => line.includes('sys_enter_f'))
-    .reduce((sum, line) => sum + Number(line.split(',')[0]), 0);
+/** The sum of what perf counts of these events (with commas between them) in the process and its threads. */
+export async function countByPerf(
+  events: string,
+  pid: number,
+  file: string,
+  work: () => Promise<void>,
+): Promise<number> {
+  const counter = new Child('perf', ['stat', '-x', ',', '-o', file, '-e', events, '-p', String(pid)]);
+  await sleep(PERF_ATTACH_MS);
+  try {
+    await work();
+  } finally {
+    counter.signal('SIGINT');
+    await counter.exited;
+  }
+  const counts = readFileSync(file, 'utf8').match(/^\d+(?=,)/gm) ?? [];
+  return counts.reduce((sum, count) => sum + Number(count), 0);
 }
 
 /** Lines such as `99.1 0.5 120 400 [errors] fsync`: the calls stand in the fourth column. */

@@ -1,0 +1,233 @@
+/**
+ * `npm run bench:pi`: an estimate of what a Raspberry Pi 4 and a Pi Zero 2 W could take. No Pi is measured: the box's
+ * instructions are counted here, per message, and divided by what such a core is assumed to execute.
+ *
+ *   1. Here, at full speed: messages for each commit at a pace, the kernel's share of the CPU time, memory.
+ *   2. Under the counter: user instructions per message at two paces. They are a line, a + b x (commits per message), so the
+ *      cost at a pace of step 1 can be read off it although the counter slows the box down. What an idle box executes is
+ *      taken off.
+ *   3. The kernel's instructions are taken to be in proportion to its time. Range: the assumptions below at their worst and
+ *      best.
+ *   4. The arm64 build is run under emulation, only to see that it serves.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { arm64 } from '../support/arm64.ts';
+import { type Box, startBox } from '../support/box.ts';
+import { type LoadResult, runLoad, startLoad } from '../support/mqtt-load.ts';
+import { findNewerNatsServer } from '../support/newer-nats-server.ts';
+import { Lifetime, type Scope } from '../support/scope.ts';
+import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { startPlant, waitForLink } from './box-contender.ts';
+import { findInstructionCounter, type InstructionCounter } from './instruction-counter.ts';
+import { readUsage, resetPeak } from './process-meter.ts';
+
+interface Board {
+  readonly name: string;
+  readonly hz: number;
+  /** Instructions per cycle, worst and best. */
+  readonly ipc: readonly [number, number];
+  readonly memoryMiB: number;
+}
+
+/*
+ * Clock and memory: the boards' product briefs. Instructions per cycle: assumed. Both cores are known by their pipelines
+ * (A72: out of order, 3 decoded per cycle; A53: in order, 2), and of such code it is known that it waits for instruction
+ * caches and branches more than benchmarks do (Kanev et al., Profiling a warehouse-scale computer, ISCA 2015; Ogasawara,
+ * Workload characterization of server-side JavaScript, IISWC 2014). So the range is a sixth to a third of what the decoder
+ * can do for the A72, and a seventh to a quarter for the A53, which can't hide a miss.
+ */
+const BOARDS: readonly Board[] = [
+  { name: 'Pi 4 (A72, 1.5 GHz)', hz: 1.5e9, ipc: [0.5, 1.0], memoryMiB: 1024 },
+  { name: 'Pi Zero 2 W (A53, 1.0 GHz)', hz: 1.0e9, ipc: [0.28, 0.5], memoryMiB: 512 },
+];
+/** arm64 instructions for one of x86-64, worst and best: near one for compiled code (Blem et al., HPCA 2013). */
+const ISA: readonly [number, number] = [1.3, 1.0];
+const CONNECTIONS = 50;
+const PACES = [5_000, 500] as const;
+const TIMEOUT_MS = 300_000;
+const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '8GiB' }];
+const NATIVE_SECONDS = 6;
+/** Before anything is counted V8 has compiled what is hot. */
+const WARM_MESSAGES = 60_000;
+const COUNTED_MESSAGES = 30_000;
+
+const cache = join(import.meta.dirname, '../../.cache');
+mkdirSync(cache, { recursive: true });
+const binary = findNewerNatsServer(cache)?.path;
+
+type Place = 'ingest' | 'edge';
+
+/** Ingest: nobody to upload to. Edge: linked to a hub whose stream takes all. */
+async function start(scope: Scope, place: Place, command: readonly string[]): Promise<Box> {
+  const dir = tempDir(scope, 'pi', cache);
+  if (place === 'ingest') {
+    const config = { lanes: LANES, upstream: { urls: ['nats-leaf://127.0.0.1:1'] } };
+    return startBox(scope, { config, dataDir: join(dir, 'data'), command, readyTimeoutMs: TIMEOUT_MS });
+  }
+  const options = { procedure: 'read-back', hub: 'default sync', command } as const;
+  const { box, hub } = await startPlant(scope, dir, { ...options, ...(binary !== undefined && { binary }) });
+  await waitForLink(hub);
+  return box;
+}
+
+let loadsSent = 0;
+
+/** As many messages as asked for; each load has its own clients. */
+async function send(scope: Scope, box: Box, messages: number, messagesPerSecond: number): Promise<LoadResult> {
+  const result = await runLoad(scope, {
+    port: box.mqttPort,
+    connections: CONNECTIONS,
+    messages,
+    messagesPerSecond,
+    clientPrefix: `l${loadsSent++}-`,
+    timeoutMs: TIMEOUT_MS,
+  });
+  if (!result.complete) throw new Error(`the box did not take the load: ${result.errors.join('; ')}`);
+  const empty = async () => (await box.status()).lanes[0].depth === 0;
+  if ((await box.status()).link.state === 'up') await waitFor('an empty lane', empty, { timeoutMs: TIMEOUT_MS });
+  return result;
+}
+
+const commitsOf = async (box: Box): Promise<number> => (await box.status()).store.commits;
+
+interface Native {
+  readonly commitsPerMessage: number;
+  /** CPU time in the kernel for each second outside of it. */
+  readonly kernel: number;
+  readonly peakMiB: number;
+}
+
+/** Step 1; `perS` 0: as fast as it goes. */
+async function native(place: Place, perS: number): Promise<Native> {
+  await using life = new Lifetime();
+  const box = await start(life, place, [process.execPath]);
+  await send(life, box, WARM_MESSAGES, 0);
+  resetPeak(box.pid);
+  const [before, commits] = [readUsage(box.pid), await commitsOf(box)];
+  const load = startLoad(life, {
+    port: box.mqttPort,
+    connections: CONNECTIONS,
+    messages: 100_000_000,
+    messagesPerSecond: perS,
+    timeoutMs: TIMEOUT_MS,
+  });
+  await sleep(NATIVE_SECONDS * 1000);
+  const { acked } = await load.stop();
+  const after = readUsage(box.pid);
+  const systemS = after.systemS - before.systemS;
+  return {
+    commitsPerMessage: ((await commitsOf(box)) - commits) / acked,
+    kernel: systemS / (after.cpuS - before.cpuS - systemS),
+    peakMiB: after.peakMiB,
+  };
+}
+
+interface Cost {
+  /** User instructions per message, and more of them for each commit. */
+  readonly message: number;
+  readonly commit: number;
+}
+
+/** Step 2. */
+async function cost(counter: InstructionCounter, place: Place): Promise<Cost> {
+  await using life = new Lifetime();
+  const box = await start(life, place, counter.command);
+  await send(life, box, WARM_MESSAGES, 0);
+  // The first count is thrown away: what the counter changes is compiled anew.
+  await counter.count(box.pid, async () => void (await send(life, box, COUNTED_MESSAGES, 0)));
+  const idleS = 10;
+  const idlePerS = (await counter.count(box.pid, () => sleep(idleS * 1000))) / idleS;
+  const points: { commits: number; instructions: number }[] = [];
+  for (const perS of [0, 5_000 * counter.pace]) {
+    const messages = perS === 0 ? COUNTED_MESSAGES : perS * 20;
+    const commits = await commitsOf(box);
+    const startedMs = performance.now();
+    const counted = await counter.count(box.pid, async () => void (await send(life, box, messages, perS)));
+    const idle = (idlePerS * (performance.now() - startedMs)) / 1000;
+    points.push({
+      commits: ((await commitsOf(box)) - commits) / messages,
+      instructions: (counted - idle) / messages,
+    });
+  }
+  const [dense, sparse] = points as [(typeof points)[0], (typeof points)[0]];
+  const commit = (sparse.instructions - dense.instructions) / (sparse.commits - dense.commits);
+  console.error(`bench: ${place}: ${JSON.stringify(points)}, idle ${Math.round(idlePerS)} instructions/s`);
+  return { message: dense.instructions - commit * dense.commits, commit };
+}
+
+/** Step 4: whether it took all of them. */
+async function emulated(): Promise<string> {
+  const machine = arm64(cache);
+  if (machine === null) return 'not run: no Node for arm64 to be had';
+  await using life = new Lifetime();
+  const box = await startBox(life, {
+    config: { lanes: LANES, upstream: { urls: ['nats-leaf://127.0.0.1:1'] } },
+    command: [machine.emulator, '-L', machine.sysroot, machine.node],
+    nodeArgs: ['--max-semi-space-size=1'],
+    readyTimeoutMs: TIMEOUT_MS,
+  });
+  const { acked } = await send(life, box, 5_000, 0);
+  return `took ${acked} of 5000 messages`;
+}
+
+const thousands = (value: number): string =>
+  Number(value.toPrecision(2)).toLocaleString('en-US', { maximumFractionDigits: 0 });
+const percent = (value: number): string => `${Number((value * 100).toPrecision(2))} %`;
+
+/** Instructions with the kernel's, for one message. */
+function perMessage({ message, commit }: Cost, { commitsPerMessage, kernel }: Native): number {
+  return (message + commit * commitsPerMessage) * (1 + kernel);
+}
+
+/** Messages per second of one core, or the share of one core at a pace; worst to best. */
+function onBoard({ hz, ipc }: Board, instructions: number, perS: number | null): string {
+  const [slow, fast] = [0, 1].map((at) => hz / ((instructions * (ISA[at] ?? 1)) / (ipc[at] ?? 1))) as [number, number];
+  return perS === null
+    ? `${thousands(slow)} to ${thousands(fast)}/s`
+    : `${percent(perS / fast)} to ${percent(perS / slow)} of a core`;
+}
+
+await using counting = new Lifetime();
+const counter = findInstructionCounter(tempDir(counting, 'instructions', cache));
+if (counter === null) throw new Error('neither perf sees instructions here nor is there valgrind');
+
+const loads = [
+  { what: 'ingest, as fast as a core lets', place: 'ingest', perS: null },
+  { what: 'device to hub, as fast as a core lets', place: 'edge', perS: null },
+  ...PACES.map((perS) => ({ what: `device to hub, ${perS} messages/s`, place: 'edge', perS }) as const),
+] as const;
+const measured: {
+  readonly what: string;
+  readonly place: Place;
+  readonly perS: number | null;
+  readonly here: Native;
+}[] = [];
+for (const load of loads) measured.push({ ...load, here: await native(load.place, load.perS ?? 0) });
+const costs = { ingest: await cost(counter, 'ingest'), edge: await cost(counter, 'edge') };
+
+const lines = [['', 'messages per commit', 'instructions', 'of them in the kernel', ...BOARDS.map(({ name }) => name)]];
+for (const { what, place, perS, here } of measured) {
+  const instructions = perMessage(costs[place], here);
+  lines.push([
+    what,
+    (1 / here.commitsPerMessage).toFixed(1),
+    thousands(instructions),
+    percent(here.kernel / (1 + here.kernel)),
+    ...BOARDS.map((board) => onBoard(board, instructions, perS)),
+  ]);
+}
+console.log(
+  'An estimate, made without a Pi: per message, user instructions counted here, the kernel by its share of the time.',
+);
+for (const line of lines) console.log(`| ${line.join(' | ')} |`);
+const peakMiB = Math.max(...measured.map(({ here }) => here.peakMiB));
+for (const { name, memoryMiB } of BOARDS) {
+  console.log(`Memory on a ${name}: ${Math.round(peakMiB)} MiB at its peak here, of ${memoryMiB}.`);
+}
+for (const { name, ipc } of BOARDS) console.log(`Assumed: ${ipc.join(' to ')} instructions per cycle on a ${name}.`);
+console.log(`Assumed: ${ISA.toReversed().join(' to ')} arm64 instructions for one here. Counted by ${counter.tool}.`);
+console.log('Not in it: the card. A PUBACK waits for its fsync, and fewer messages per commit cost more of the core.');
+console.log(`Under emulation, which says nothing of speed, the arm64 box ${await emulated()}.`);
