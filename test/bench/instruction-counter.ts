@@ -10,8 +10,8 @@ export interface InstructionCounter {
   readonly tool: 'perf' | 'callgrind';
   /** The program that runs the box. */
   readonly command: readonly string[];
-  /** Part of this machine's speed that is left to the box. */
-  readonly pace: number;
+  /** Messages per second at which it can count and the box keeps up. */
+  readonly paces: readonly number[];
   count(pid: number, work: () => Promise<void>): Promise<number>;
 }
 
@@ -22,7 +22,7 @@ export function findInstructionCounter(dir: string): InstructionCounter | null {
     return {
       tool: 'perf',
       command: [process.execPath],
-      pace: 1,
+      paces: [20_000, 5_000, 500],
       count: (pid, work) => countByPerf(EVENT, pid, join(dir, 'instructions'), work),
     };
   }
@@ -37,7 +37,12 @@ export function findInstructionCounter(dir: string): InstructionCounter | null {
     '--instr-atstart=no',
     `--callgrind-out-file=${join(dir, 'callgrind.%p')}`,
   ];
-  return { tool: 'callgrind', command: ['valgrind', ...options, process.execPath], pace: 1 / 50, count: byCallgrind };
+  return {
+    tool: 'callgrind',
+    command: ['valgrind', ...options, process.execPath],
+    paces: [1_000, 300, 60],
+    count: byCallgrind,
+  };
 
   async function byCallgrind(pid: number, work: () => Promise<void>): Promise<number> {
     const order = (...args: string[]) => execFileSync('callgrind_control', [...args, String(pid)], { stdio: 'ignore' });

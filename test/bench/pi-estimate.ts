@@ -3,9 +3,9 @@
  * instructions are counted here, per message, and divided by what such a core is assumed to execute.
  *
  *   1. Here, at full speed: messages for each commit at a pace, the kernel's share of the CPU time, memory.
- *   2. Under the counter: user instructions per message at two paces. They are a line, a + b x (commits per message), so the
- *      cost at a pace of step 1 can be read off it although the counter slows the box down. What an idle box executes is
- *      taken off.
+ *   2. Under the counter: user instructions per message at some paces, without what an idle box executes. The counter slows
+ *      the box down, so a pace is no measure: what a message costs depends on how many share a commit, and the cost for step
+ *      1 is read off between two counts by that.
  *   3. The kernel's instructions are taken to be in proportion to its time. Range: the assumptions below at their worst and
  *      best.
  *   4. The arm64 build is run under emulation, only to see that it serves.
@@ -52,7 +52,11 @@ const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '8GiB' }];
 const NATIVE_SECONDS = 6;
 /** Before anything is counted V8 has compiled what is hot. */
 const WARM_MESSAGES = 60_000;
+const WARM_PER_S = 1_000;
+const WARM_SECONDS = 20;
 const COUNTED_MESSAGES = 30_000;
+const COUNTED_SECONDS = 15;
+const IDLE_SECONDS = 10;
 
 const cache = join(import.meta.dirname, '../../.cache');
 mkdirSync(cache, { recursive: true });
@@ -95,7 +99,8 @@ const commitsOf = async (box: Box): Promise<number> => (await box.status()).stor
 
 interface Native {
   readonly commitsPerMessage: number;
-  /** CPU time in the kernel for each second outside of it. */
+  /** CPU time outside of the kernel for one message, and in it as a part of that. */
+  readonly userNs: number;
   readonly kernel: number;
   readonly peakMiB: number;
 }
@@ -118,44 +123,54 @@ async function native(place: Place, perS: number): Promise<Native> {
   const { acked } = await load.stop();
   const after = readUsage(box.pid);
   const systemS = after.systemS - before.systemS;
+  const userS = after.cpuS - before.cpuS - systemS;
   return {
     commitsPerMessage: ((await commitsOf(box)) - commits) / acked,
-    kernel: systemS / (after.cpuS - before.cpuS - systemS),
+    userNs: (userS * 1e9) / acked,
+    kernel: systemS / userS,
     peakMiB: after.peakMiB,
   };
 }
 
 interface Cost {
-  /** User instructions per message, and more of them for each commit. */
-  readonly message: number;
-  readonly commit: number;
+  readonly commitsPerMessage: number;
+  /** In user space, for one message. */
+  readonly instructions: number;
 }
 
-/** Step 2. */
-async function cost(counter: InstructionCounter, place: Place): Promise<Cost> {
+/** Step 2: from the fewest commits to the most. */
+async function cost(counter: InstructionCounter, place: Place): Promise<Cost[]> {
   await using life = new Lifetime();
   const box = await start(life, place, counter.command);
   await send(life, box, WARM_MESSAGES, 0);
+  // What comes one by one takes other ways through the box, which V8 has to find hot as well.
+  await send(life, box, WARM_PER_S * WARM_SECONDS, WARM_PER_S);
   // The first count is thrown away: what the counter changes is compiled anew.
   await counter.count(box.pid, async () => void (await send(life, box, COUNTED_MESSAGES, 0)));
-  const idleS = 10;
-  const idlePerS = (await counter.count(box.pid, () => sleep(idleS * 1000))) / idleS;
-  const points: { commits: number; instructions: number }[] = [];
-  for (const perS of [0, 5_000 * counter.pace]) {
-    const messages = perS === 0 ? COUNTED_MESSAGES : perS * 20;
+  const idlePerS = (await counter.count(box.pid, () => sleep(IDLE_SECONDS * 1000))) / IDLE_SECONDS;
+  const costs: Cost[] = [];
+  for (const perS of [0, ...counter.paces]) {
+    const messages = perS === 0 ? COUNTED_MESSAGES : perS * COUNTED_SECONDS;
     const commits = await commitsOf(box);
     const startedMs = performance.now();
     const counted = await counter.count(box.pid, async () => void (await send(life, box, messages, perS)));
     const idle = (idlePerS * (performance.now() - startedMs)) / 1000;
-    points.push({
-      commits: ((await commitsOf(box)) - commits) / messages,
+    costs.push({
+      commitsPerMessage: ((await commitsOf(box)) - commits) / messages,
       instructions: (counted - idle) / messages,
     });
   }
-  const [dense, sparse] = points as [(typeof points)[0], (typeof points)[0]];
-  const commit = (sparse.instructions - dense.instructions) / (sparse.commits - dense.commits);
-  console.error(`bench: ${place}: ${JSON.stringify(points)}, idle ${Math.round(idlePerS)} instructions/s`);
-  return { message: dense.instructions - commit * dense.commits, commit };
+  console.error(`bench: ${place}: ${JSON.stringify(costs)}, idle ${Math.round(idlePerS)} instructions/s`);
+  return costs.sort((a, b) => a.commitsPerMessage - b.commitsPerMessage);
+}
+
+/** On the line between the two counts around it; beyond the last one as at that, since commits do not grow cheaper. */
+function between(costs: readonly Cost[], commitsPerMessage: number): number {
+  const above = costs.findIndex((one) => one.commitsPerMessage >= commitsPerMessage);
+  const [low, high] = [costs[above - 1] ?? costs[0], costs[above] ?? costs.at(-1)];
+  if (low === undefined || high === undefined || low === high) return high?.instructions ?? Number.NaN;
+  const part = (commitsPerMessage - low.commitsPerMessage) / (high.commitsPerMessage - low.commitsPerMessage);
+  return low.instructions + (high.instructions - low.instructions) * Math.min(1, part);
 }
 
 /** Step 4: whether it took all of them. */
@@ -176,11 +191,6 @@ async function emulated(): Promise<string> {
 const thousands = (value: number): string =>
   Number(value.toPrecision(2)).toLocaleString('en-US', { maximumFractionDigits: 0 });
 const percent = (value: number): string => `${Number((value * 100).toPrecision(2))} %`;
-
-/** Instructions with the kernel's, for one message. */
-function perMessage({ message, commit }: Cost, { commitsPerMessage, kernel }: Native): number {
-  return (message + commit * commitsPerMessage) * (1 + kernel);
-}
 
 /** Messages per second of one core, or the share of one core at a pace; worst to best. */
 function onBoard({ hz, ipc }: Board, instructions: number, perS: number | null): string {
@@ -210,7 +220,9 @@ const costs = { ingest: await cost(counter, 'ingest'), edge: await cost(counter,
 
 const lines = [['', 'messages per commit', 'instructions', 'of them in the kernel', ...BOARDS.map(({ name }) => name)]];
 for (const { what, place, perS, here } of measured) {
-  const instructions = perMessage(costs[place], here);
+  const user = between(costs[place], here.commitsPerMessage);
+  const instructions = user * (1 + here.kernel);
+  console.error(`bench: ${what}: ${(user / here.userNs).toFixed(1)} instructions for each ns in user space here`);
   lines.push([
     what,
     (1 / here.commitsPerMessage).toFixed(1),
