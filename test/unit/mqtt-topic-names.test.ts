@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { subjectToTopic } from '../../src/core/topic.ts';
 import { PacketError } from '../../src/mqtt/packet-error.ts';
 import { TopicNames } from '../../src/mqtt/topic-names.ts';
 
@@ -65,4 +67,51 @@ test('many topics pass through a bounded memory and stay right', () => {
   for (let round = 0; round < 2; round++) {
     for (let i = 0; i < 20_000; i++) assert.equal(read(names, `s/${i}`).subject, `s.${i}`);
   }
+});
+
+/** What is said of a topic name, or which error it is. */
+function said(names: TopicNames, topic: Buffer): unknown {
+  try {
+    return read(names, topic);
+  } catch (error) {
+    assert.ok(error instanceof PacketError);
+    return [error.reasonCode, error.message];
+  }
+}
+
+test('property: what is remembered of a topic name or a subject is what a new reader says of it', () => {
+  const level = fc.constantFrom(
+    'a',
+    'line3',
+    'ü',
+    '€',
+    'a.b',
+    ' ',
+    '',
+    '$SYS',
+    '+',
+    '#',
+    '\0',
+    '\ufeff',
+    'x'.repeat(100),
+  );
+  const text = fc.array(level, { minLength: 1, maxLength: 6 }).map((levels) => Buffer.from(levels.join('/')));
+  // Also bytes that are no text: the memory is looked into before they are judged.
+  const topic = fc.oneof(
+    text,
+    fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)),
+  );
+  const names = new TopicNames(LEVELS_MAX);
+  fc.assert(
+    fc.property(fc.array(topic, { maxLength: 20 }), (all) => {
+      for (const one of [...all, ...all]) assert.deepEqual(said(names, one), said(new TopicNames(LEVELS_MAX), one));
+      for (const one of [...all, ...all]) {
+        const subject = one.toString('latin1').replaceAll(/[^a-z]+/g, '.');
+        const field = names.topicOf(subject);
+        assert.equal(field?.readUInt16BE(0), Buffer.byteLength(subjectToTopic(subject)));
+        assert.equal(field?.toString('utf8', 2), subjectToTopic(subject));
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

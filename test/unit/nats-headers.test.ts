@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import {
   appendHeaders,
   buildHeaders,
@@ -8,6 +9,8 @@ import {
   headerValue,
   isHeaderBlock,
   isHeaderKey,
+  removeHeader,
+  renameHeader,
   statusHeaders,
 } from '../../src/core/headers.ts';
 
@@ -73,5 +76,29 @@ describe('header blocks', () => {
     for (const odd of ['', '\n', ':', 'A:', '\r\n\r\n', 'NATS/1.0\r\nA', 'NATS/1.0\r\nA: b']) {
       assert.ok([null, 'b', ''].includes(headerValue(Buffer.from(odd), 'A')), odd);
     }
+  });
+
+  it('property: are searched and changed in place as line by line', () => {
+    const key = fc.constantFrom('A', 'AB', 'a', 'Nats-Msg-Id', 'Nats-Msg-Id2');
+    const value = fc.constantFrom('', ' ', ' b', 'b ', ' A: x', ':', ' ü', ' Nats-Msg-Id: 7');
+    const line = fc.oneof(
+      fc.tuple(key, value).map(([name, text]) => `${name}:${text}`),
+      fc.constantFrom('broken', ':', 'A', ' A: b'),
+    );
+    const blocks = fc.array(line, { maxLength: 8 }).map((lines) => ['NATS/1.0', ...lines]);
+    fc.assert(
+      fc.property(blocks, key, key, (all, from, to) => {
+        const block = Buffer.from(`${all.join('\r\n')}\r\n\r\n`);
+        const [version = '', ...lines] = all;
+        const isOf = (one: string): boolean => one.startsWith(`${from}:`);
+        const first = lines.find(isOf);
+        assert.equal(headerValue(block, from), first === undefined ? null : first.slice(from.length + 1).trim());
+        const renamed = lines.map((one) => (isOf(one) ? to + one.slice(from.length) : one));
+        assert.equal(`${renameHeader(block, from, to)}`, `${[version, ...renamed].join('\r\n')}\r\n\r\n`);
+        const kept = lines.filter((one) => !isOf(one));
+        assert.equal(`${removeHeader(block, from)}`, `${[version, ...kept].join('\r\n')}\r\n\r\n`);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
