@@ -21,6 +21,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findNewerMosquitto } from '../support/newer-mosquitto.ts';
 import { findNewerNatsServer, versionOf } from '../support/newer-nats-server.ts';
 import { procedures } from '../support/procedures.ts';
 import type { AuditReport } from '../support/stream-audit.ts';
@@ -35,7 +36,7 @@ import { growthRows } from './growth-rows.ts';
 import { ingestRows } from './ingest-rows.ts';
 import { leafRows } from './leaf-rows.ts';
 import { natsRows } from './nats-rows.ts';
-import { aedesPeer, mosquittoPeer, natsServerPeer } from './peers.ts';
+import { aedesPeer, mosquittoPeer, mosquittoSqlitePeer, natsServerPeer } from './peers.ts';
 import type { Ground } from './phases.ts';
 import { fileSystemOf } from './process-meter.ts';
 import { profileBoxes, profiled } from './profile.ts';
@@ -45,7 +46,7 @@ import { serialRows } from './serial-rows.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
 import { storeRows } from './store-rows.ts';
 import { findSyncTool } from './sync-counter.ts';
-import { isOfTable, ROUNDS, tableNote } from './table.ts';
+import { IDLE_MS, isOfTable, ROUNDS, tableNote } from './table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -76,7 +77,9 @@ const scale = options.quick ? 0.02 : 1;
 const syncTool = findSyncTool();
 // A quick run without peers, as in the tests, needs no other server than the installed one.
 const newer = options.quick && !options.peers ? null : findNewerNatsServer(cache);
-const ground: Ground = { dir: cache, syncTool, idleMs: options.quick ? 300 : 3_000, natsServer: newer?.path };
+const sqlite = options.peers ? findNewerMosquitto(cache) : null;
+const idleMs = options.quick ? 300 : isTable ? IDLE_MS : 3_000;
+const ground: Ground = { dir: cache, syncTool, idleMs, natsServer: newer?.path };
 
 const contenders: Contender[] = options['without-box'] ? [] : [boxContender(newer?.path)];
 if (options.peers) {
@@ -86,6 +89,7 @@ if (options.peers) {
   if (newer !== null) contenders.push(natsServerPeer(newer.path, newer.version, true));
   const mosquitto = versionOf('mosquitto');
   if (mosquitto !== null) contenders.push(mosquittoPeer(mosquitto));
+  if (sqlite !== null) contenders.push(mosquittoSqlitePeer(sqlite));
   contenders.push(aedesPeer);
 }
 
@@ -95,7 +99,7 @@ const edges: Edge[] = options['without-box']
   : [boxEdge(BOX, newer?.path, false), boxEdge(SAVER, newer?.path, true)];
 if (options.peers && newer !== null) {
   edges.push(leafEdge(newer.path));
-  if (versionOf('mosquitto') !== null) edges.push(bridgeEdge(newer.path));
+  if (sqlite !== null || versionOf('mosquitto') !== null) edges.push(bridgeEdge(newer.path, sqlite));
 }
 
 const sheet = new Sheet();

@@ -9,6 +9,8 @@ export interface Contender {
   receipt: string;
   /** Part of the messages that it gets, so that one that syncs for each message does not take minutes. */
   share: number;
+  /** Compared only where there are so many; absent: everywhere. */
+  connections?: number;
   /** Starts it with an empty store below `dir`. */
   start(scope: Scope, dir: string): Promise<Contestant>;
 }

@@ -2,6 +2,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { connectHub, createStream } from '../support/hub-stream.ts';
 import { startMosquitto } from '../support/mosquitto.ts';
 import { startNatsServer } from '../support/nats-server.ts';
+import type { NewerMosquitto } from '../support/newer-mosquitto.ts';
 import type { Scope } from '../support/scope.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { STREAM, startPlant, waitForLink } from './box-contender.ts';
@@ -73,11 +74,11 @@ export function leafEdge(binary: string): Edge {
   };
 }
 
-/** mosquitto with a QoS 1 bridge to the MQTT port of the hub; what waits is in memory. */
-export function bridgeEdge(binary: string): Edge {
+/** mosquitto with a QoS 1 bridge to the MQTT port of the hub; what waits is in memory, and with the plugin in SQLite as well. */
+export function bridgeEdge(binary: string, newer: NewerMosquitto | null): Edge {
   return {
-    name: 'mosquitto bridge',
-    way: 'memory, then a QoS 1 bridge to the MQTT port of the hub',
+    name: newer === null ? 'mosquitto bridge' : 'bridge sqlite',
+    way: `memory${newer === null ? '' : ' and SQLite'}, then a QoS 1 bridge to the MQTT port of the hub`,
     async start(scope, dir) {
       const hub = await startNatsServer(scope, { binary, dir: `${dir}/hub`, jetstream: true, mqtt: true });
       const reader = await connectHub(scope, hub.clientUrl);
@@ -96,8 +97,13 @@ export function bridgeEdge(binary: string): Edge {
         'notifications false',
         'restart_timeout 1',
       ];
-      const persistence = { persistence: true, persistenceDir: dir, extra: bridge.join('\n') };
-      const broker = await startMosquitto(scope, persistence);
+      if (newer !== null) bridge.unshift(`global_plugin ${newer.sqlite}`);
+      const broker = await startMosquitto(scope, {
+        persistence: newer === null,
+        persistenceDir: dir,
+        extra: bridge.join('\n'),
+        ...(newer !== null && { command: newer.command }),
+      });
       const linked = async () => (await hub.monitor<{ connections: number }>('/varz')).connections >= 2;
       await waitFor('the bridge', linked, { timeoutMs: LINK_TIMEOUT_MS });
       return { mqttPort: broker.port, pid: broker.pid, reader };

@@ -3,7 +3,7 @@ import { endToEnd, ingest, lone } from './phases.ts';
 import { BOX, type Run } from './run.ts';
 import { saver } from './saver-phase.ts';
 import type { RowOptions } from './sheet.ts';
-import { INGEST_SECONDS } from './table.ts';
+import { INGEST_SECONDS, isComparedIn } from './table.ts';
 
 interface IngestPhase {
   phase: string;
@@ -28,6 +28,8 @@ async function ingestRow(run: Run, contenders: readonly Contender[], shape: Inge
   const main = connections === 50;
   for (const contender of contenders) {
     const { name } = contender;
+    if (contender.connections !== undefined && contender.connections !== connections) continue;
+    if (isTable && !isComparedIn(phase, name)) continue;
     await attempt(`${phase} ${name}`, async () => {
       const result = await ingest(ground, contender, {
         connections,

@@ -3,6 +3,7 @@ import mqtt from 'mqtt';
 import { Child } from '../support/child.ts';
 import { startMosquitto } from '../support/mosquitto.ts';
 import { startNatsServer } from '../support/nats-server.ts';
+import type { NewerMosquitto } from '../support/newer-mosquitto.ts';
 import { freePort } from '../support/ports.ts';
 import { countRanges, type Ranges } from '../support/ranges.ts';
 import { atEnd, type Scope } from '../support/scope.ts';
@@ -42,6 +43,22 @@ export function mosquittoPeer(version: string): Contender {
         persistenceDir: dir,
         extra: 'max_queued_messages 0',
       });
+      await openQueue(broker.port);
+      return { mqttPort: broker.port, pid: broker.pid, collect: (acked) => drainQueue(broker.port, acked) };
+    },
+  };
+}
+
+/** Its messages go to the file some time later: the plugin commits by itself every few seconds. */
+export function mosquittoSqlitePeer({ command, version, sqlite }: NewerMosquitto): Contender {
+  return {
+    name: 'mosquitto sqlite',
+    receipt: `in memory, in SQLite some seconds later (mosquitto ${version} with its plugin)`,
+    share: 0.5,
+    connections: 50,
+    async start(scope, dir) {
+      const extra = `global_plugin ${sqlite}\nmax_queued_messages 0`;
+      const broker = await startMosquitto(scope, { persistenceDir: dir, extra, command });
       await openQueue(broker.port);
       return { mqttPort: broker.port, pid: broker.pid, collect: (acked) => drainQueue(broker.port, acked) };
     },

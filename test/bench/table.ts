@@ -1,3 +1,5 @@
+import { BOX } from './run.ts';
+
 /** Rounds of a row that is compared with its peers. */
 export const ROUNDS = 5;
 
@@ -22,12 +24,26 @@ const rounds: ReadonlyMap<string, number> = new Map([
   ['growth-queued', 1],
 ]);
 
+/** Those that a row is compared with, where they are not all that there are. */
+const peers: ReadonlyMap<string, readonly string[]> = new Map([
+  ['ingest-1', ['mosquitto']],
+  ['ingest-500', ['mosquitto']],
+]);
+
 /** Seconds under load for each contender of the ingest rows, whatever it gets through in them. */
 export const INGEST_SECONDS = 5;
+
+/** Before each load, until what the start has left is tidied up. */
+export const IDLE_MS = 1_500;
 
 /** Whether a phase is measured in this round, from 0. */
 export function isOfTable(phase: string, round: number): boolean {
   return round < (rounds.get(phase) ?? 0);
+}
+
+/** Whether a contender is measured in this phase. */
+export function isComparedIn(phase: string, contender: string): boolean {
+  return contender === BOX || (peers.get(phase)?.includes(contender) ?? true);
 }
 
 /** For the reader of the table. */

@@ -14,6 +14,8 @@ export interface MosquittoOptions {
   persistenceDir?: string;
   /** Raw configuration lines. */
   extra?: string;
+  /** The program and its first arguments; default: the one on PATH. */
+  command?: readonly string[];
 }
 
 /** A running broker that is killed when the scope ends: the peer of the benchmark. */
@@ -33,11 +35,13 @@ export async function startMosquitto(
   ];
   // As root it would drop to its own user, who may not write to the test's folder.
   if (process.getuid?.() === 0) lines.push('user root');
-  if (options.persistence) lines.push('persistence true', `persistence_location ${options.persistenceDir ?? dir}/`);
+  if (options.persistence) lines.push('persistence true');
+  lines.push(`persistence_location ${options.persistenceDir ?? dir}/`);
   if (options.extra !== undefined) lines.push(options.extra);
   const file = join(dir, 'mosquitto.conf');
   writeFileSync(file, `${lines.join('\n')}\n`);
-  const child = new Child('mosquitto', ['-c', file]);
+  const [program = 'mosquitto', ...first] = options.command ?? [];
+  const child = new Child(program, [...first, '-c', file]);
   atEnd(scope, async () => {
     await child.kill();
   });

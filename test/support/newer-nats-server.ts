@@ -54,10 +54,10 @@ export function allNatsServers(cacheDir: string): { found: Program[]; missing: s
 }
 
 /** Version of nats-server or mosquitto; null where it does not run. */
-export function versionOf(path: string): string | null {
-  // mosquitto knows no --version and says it with its usage.
-  const { stdout } = spawnSync(path, ['--version'], { encoding: 'utf8', env: withSystemPath(process.env) });
-  return /(?:v|version )(\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1] ?? null;
+export function versionOf(path: string, args: readonly string[] = []): string | null {
+  // mosquitto knows no --version and says it with its usage, 2.1 without the word.
+  const { stdout } = spawnSync(path, [...args, '--version'], { encoding: 'utf8', env: withSystemPath(process.env) });
+  return /(?:v|version |mosquitto )(\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1] ?? null;
 }
 
 function isNewEnough(version: string): boolean {
