@@ -53,5 +53,8 @@ test('the table of goals runs in small: its own rows alone, with the link alone 
   assert.ok((drain['messages/s']?.['raw leaf link']?.[0] ?? 0) > 0);
   assert.ok((drain['ratio to raw leaf link: messages/s']?.petiole?.[0] ?? 0) > 0);
   const goals = bench.lines.filter((line) => line.endsWith(' met') || line.endsWith(' MISSED'));
-  assert.ok(goals.some((line) => /^ingest-1 +ratio to mosquitto: messages\/s +>= 1\.00/.test(line)), goals.join('\n'));
+  assert.ok(
+    goals.some((line) => /^ingest-1 +ratio to mosquitto: messages\/s +>= 1\.00/.test(line)),
+    goals.join('\n'),
+  );
 });

@@ -45,7 +45,7 @@ export async function startMosquitto(
   atEnd(scope, async () => {
     await child.kill();
   });
-  await child.line('running', (line) => line.includes(' running'), READY_TIMEOUT_MS);
+  await child.line('running', (line) => /version \S+ running$/.test(line), READY_TIMEOUT_MS);
   return { port, pid: child.pid, child };
 }
 
