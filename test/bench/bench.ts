@@ -46,7 +46,7 @@ import { serialRows } from './serial-rows.ts';
 import { type RowOptions, Sheet } from './sheet.ts';
 import { storeRows } from './store-rows.ts';
 import { findSyncTool } from './sync-counter.ts';
-import { IDLE_MS, isOfTable, ROUNDS, tableNote } from './table.ts';
+import { DRAINED, IDLE_MS, isOfTable, ROUNDS, tableNote } from './table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -163,8 +163,9 @@ async function measure(): Promise<void> {
   // The way that a lane takes by itself is the one that is measured in each round.
   const ways = isTable && round > 0 ? procedures.slice(0, 1) : procedures;
   const { withPeers } = run;
+  const records = isTable && !options.quick ? DRAINED : null;
   if (run.withBox) {
-    await drainRows(sheet, { ground, box: BOX, scale, withPeers, procedures: ways, wanted, attempt, judge });
+    await drainRows(sheet, { ground, box: BOX, scale, withPeers, procedures: ways, records, wanted, attempt, judge });
   }
   if (run.withBox) await storeRows(run);
   await brokerRows(run);

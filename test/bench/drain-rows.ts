@@ -9,6 +9,8 @@ export interface DrainRun {
   readonly ground: Ground;
   readonly box: string;
   readonly scale: number;
+  /** Of the phase `drain`; null: as many as of its like. */
+  readonly records: number | null;
   /** The link alone is measured beside it. */
   readonly withPeers: boolean;
   readonly procedures: readonly Procedure[];
@@ -19,7 +21,7 @@ export interface DrainRun {
 
 /** A backlog of records, by each procedure, into a stream of each kind of hub. */
 const DRAINS: { phase: string; hub: Hubs; messages: number; atLeast?: number }[] = [
-  { phase: 'drain', hub: 'default sync', messages: 1_000_000, atLeast: 100_000 },
+  { phase: 'drain', hub: 'default sync', messages: 200_000, atLeast: 100_000 },
   { phase: 'drain-always', hub: 'sync always', messages: 200_000 },
   { phase: 'drain-r3', hub: 'R3', messages: 200_000 },
 ];
@@ -29,7 +31,7 @@ const LIVE_RATIO_MAX = 2;
 export async function drainRows(sheet: Sheet, run: DrainRun): Promise<void> {
   for (const { phase, hub, messages, atLeast } of DRAINS) {
     if (!run.wanted(phase)) continue;
-    const count = Math.round(messages * run.scale);
+    const count = Math.round(((phase === 'drain' ? run.records : null) ?? messages) * run.scale);
     let raw: RawLeafResult | null = null;
     if (hub === 'default sync' && run.withPeers) {
       await run.attempt(`${phase} ${RAW_LEAF}`, async () => {

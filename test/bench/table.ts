@@ -33,6 +33,9 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
 /** Seconds under load for each contender of the ingest rows, whatever it gets through in them. */
 export const INGEST_SECONDS = 5;
 
+/** Records of a drain. */
+export const DRAINED = 1_000_000;
+
 /** Before each load, until what the start has left is tidied up. */
 export const IDLE_MS = 1_500;
 
