@@ -40,7 +40,7 @@ export function findInstructionCounter(dir: string): InstructionCounter | null {
   return {
     tool: 'callgrind',
     command: ['valgrind', ...options, process.execPath],
-    paces: [1_000, 300, 60],
+    paces: [500, 150, 50],
     count: byCallgrind,
   };
 

@@ -109,10 +109,15 @@ export async function ingest(ground: Ground, contender: Contender, shape: Ingest
   return { ...figures, judged: { syncsPerMessage, collectRate: rate, report } };
 }
 
-/** From the first connection on, which all of them follow within a moment. */
+/** So long after the first PUBACK; at once where it ends by itself, because it was cut off. */
 async function stopAfter(load: Load, seconds: number): Promise<LoadResult> {
-  await waitFor('the load to begin', () => load.progress.acked > 0, { timeoutMs: LOAD_TIMEOUT_MS, intervalMs: 10 });
-  await sleep(seconds * 1000);
+  let hasEnded = false;
+  const ended = load.result.then(() => {
+    hasEnded = true;
+  });
+  const hasBegun = () => hasEnded || load.progress.acked > 0;
+  await waitFor('the load to begin', hasBegun, { timeoutMs: LOAD_TIMEOUT_MS, intervalMs: 10 });
+  await Promise.race([sleep(seconds * 1000), ended]);
   return load.stop();
 }
 

@@ -51,10 +51,10 @@ const TIMEOUT_MS = 300_000;
 const LANES = [{ name: 'bench', subjects: ['bench.>'], max_bytes: '8GiB' }];
 const NATIVE_SECONDS = 6;
 /** Before anything is counted V8 has compiled what is hot. */
-const WARM_MESSAGES = 60_000;
+const WARM_MESSAGES = 40_000;
 const WARM_PER_S = 1_000;
 const WARM_SECONDS = 20;
-const COUNTED_MESSAGES = 30_000;
+const COUNTED_MESSAGES = 20_000;
 const COUNTED_SECONDS = 15;
 const IDLE_SECONDS = 10;
 
