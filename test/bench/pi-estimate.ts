@@ -15,12 +15,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { arm64 } from '../support/arm64.ts';
 import { type Box, startBox } from '../support/box.ts';
+import { waitForStream } from '../support/hub-stream.ts';
 import { type LoadResult, runLoad, startLoad } from '../support/mqtt-load.ts';
 import { findNewerNatsServer } from '../support/newer-nats-server.ts';
 import { Lifetime, type Scope } from '../support/scope.ts';
 import { tempDir } from '../support/temp.ts';
-import { waitFor } from '../support/wait-for.ts';
-import { startPlant, waitForLink } from './box-contender.ts';
+import { STREAM, startPlant, waitForLink } from './box-contender.ts';
 import { findInstructionCounter, type InstructionCounter } from './instruction-counter.ts';
 import { readUsage, resetPeak } from './process-meter.ts';
 
@@ -64,23 +64,36 @@ const binary = findNewerNatsServer(cache)?.path;
 
 type Place = 'ingest' | 'edge';
 
+interface Started {
+  readonly box: Box;
+  /** Waits at the hub, since to ask the box would be counted. */
+  readonly uploaded: (messages: number) => Promise<void>;
+}
+
 /** Ingest: nobody to upload to. Edge: linked to a hub whose stream takes all. */
-async function start(scope: Scope, place: Place, command: readonly string[]): Promise<Box> {
+async function start(scope: Scope, place: Place, command: readonly string[]): Promise<Started> {
   const dir = tempDir(scope, 'pi', cache);
   if (place === 'ingest') {
     const config = { lanes: LANES, upstream: { urls: ['nats-leaf://127.0.0.1:1'] } };
-    return startBox(scope, { config, dataDir: join(dir, 'data'), command, readyTimeoutMs: TIMEOUT_MS });
+    const box = await startBox(scope, { config, dataDir: join(dir, 'data'), command, readyTimeoutMs: TIMEOUT_MS });
+    return { box, uploaded: async () => {} };
   }
   const options = { procedure: 'read-back', hub: 'default sync', command } as const;
-  const { box, hub } = await startPlant(scope, dir, { ...options, ...(binary !== undefined && { binary }) });
+  const { box, hub, reader } = await startPlant(scope, dir, { ...options, ...(binary !== undefined && { binary }) });
   await waitForLink(hub);
-  return box;
+  let expected = 0;
+  const uploaded = async (messages: number) => {
+    expected += messages;
+    await waitForStream(reader, STREAM, expected, { timeoutMs: TIMEOUT_MS });
+  };
+  return { box, uploaded };
 }
 
 let loadsSent = 0;
 
 /** As many messages as asked for; each load has its own clients. */
-async function send(scope: Scope, box: Box, messages: number, messagesPerSecond: number): Promise<LoadResult> {
+async function send(scope: Scope, started: Started, messages: number, messagesPerSecond: number): Promise<LoadResult> {
+  const { box, uploaded } = started;
   const result = await runLoad(scope, {
     port: box.mqttPort,
     connections: CONNECTIONS,
@@ -90,8 +103,7 @@ async function send(scope: Scope, box: Box, messages: number, messagesPerSecond:
     timeoutMs: TIMEOUT_MS,
   });
   if (!result.complete) throw new Error(`the box did not take the load: ${result.errors.join('; ')}`);
-  const empty = async () => (await box.status()).lanes[0].depth === 0;
-  if ((await box.status()).link.state === 'up') await waitFor('an empty lane', empty, { timeoutMs: TIMEOUT_MS });
+  await uploaded(messages);
   return result;
 }
 
@@ -108,8 +120,9 @@ interface Native {
 /** Step 1; `perS` 0: as fast as it goes. */
 async function native(place: Place, perS: number): Promise<Native> {
   await using life = new Lifetime();
-  const box = await start(life, place, [process.execPath]);
-  await send(life, box, WARM_MESSAGES, 0);
+  const started = await start(life, place, [process.execPath]);
+  const { box } = started;
+  await send(life, started, WARM_MESSAGES, 0);
   resetPeak(box.pid);
   const [before, commits] = [readUsage(box.pid), await commitsOf(box)];
   const load = startLoad(life, {
@@ -141,19 +154,20 @@ interface Cost {
 /** Step 2: from the fewest commits to the most. */
 async function cost(counter: InstructionCounter, place: Place): Promise<Cost[]> {
   await using life = new Lifetime();
-  const box = await start(life, place, counter.command);
-  await send(life, box, WARM_MESSAGES, 0);
+  const started = await start(life, place, counter.command);
+  const { box } = started;
+  await send(life, started, WARM_MESSAGES, 0);
   // What comes one by one takes other ways through the box, which V8 has to find hot as well.
-  await send(life, box, WARM_PER_S * WARM_SECONDS, WARM_PER_S);
+  await send(life, started, WARM_PER_S * WARM_SECONDS, WARM_PER_S);
   // The first count is thrown away: what the counter changes is compiled anew.
-  await counter.count(box.pid, async () => void (await send(life, box, COUNTED_MESSAGES, 0)));
+  await counter.count(box.pid, async () => void (await send(life, started, COUNTED_MESSAGES, 0)));
   const idlePerS = (await counter.count(box.pid, () => sleep(IDLE_SECONDS * 1000))) / IDLE_SECONDS;
   const costs: Cost[] = [];
   for (const perS of [0, ...counter.paces]) {
     const messages = perS === 0 ? COUNTED_MESSAGES : perS * COUNTED_SECONDS;
     const commits = await commitsOf(box);
     const startedMs = performance.now();
-    const counted = await counter.count(box.pid, async () => void (await send(life, box, messages, perS)));
+    const counted = await counter.count(box.pid, async () => void (await send(life, started, messages, perS)));
     const idle = (idlePerS * (performance.now() - startedMs)) / 1000;
     costs.push({
       commitsPerMessage: ((await commitsOf(box)) - commits) / messages,
@@ -184,7 +198,7 @@ async function emulated(): Promise<string> {
     nodeArgs: ['--max-semi-space-size=1'],
     readyTimeoutMs: TIMEOUT_MS,
   });
-  const { acked } = await send(life, box, 5_000, 0);
+  const { acked } = await send(life, { box, uploaded: async () => {} }, 5_000, 0);
   return `took ${acked} of 5000 messages`;
 }
 
