@@ -4,6 +4,7 @@ import type { Log } from '../core/log.ts';
 import { Gathering } from './gathering.ts';
 import type { LaneStates } from './lane-states.ts';
 import { LatencyWindow } from './latency-window.ts';
+import { Pause } from './pause.ts';
 import type { Reply, Reservation, StoreFailure, Watermark } from './protocol.ts';
 import type { Retained } from './retained.ts';
 import type { Part, Saver } from './saver.ts';
@@ -37,6 +38,7 @@ export class Commits {
   /** Who waits for a commit's end. */
   #waiting: { resolve(): void; reject(error: GatewayError): void }[] = [];
   #isScheduled = false;
+  readonly #pause = new Pause(() => this.flush());
   #failure: StoreFailure | null = null;
   readonly #latency = new LatencyWindow();
   done = 0;
@@ -118,10 +120,12 @@ export class Commits {
     saver?.hold(performance.now());
     if (this.#committing) return;
     const isChanged = retained?.isChanged || sessions?.isUrgent || taken.isDue || saver?.isDue;
+    if (!isChanged && !isDue && this.#pause.holds(this.#gathering.count)) return;
     const isFull = this.#gathering.count > 0 || isChanged || isDue;
     const watermarks = this.#lanes.cursors.due(isFull, performance.now());
     if (!isFull && watermarks.length === 0) return;
     const gathering = this.#gathering;
+    this.#pause.committing(gathering.count);
     this.#gathering = gathering.successor();
     const wants = (lane: number) => this.#lanes.tails.wants(lane);
     const parts = saver?.take((lane) => gathering.has(lane), wants) ?? [];
@@ -200,6 +204,7 @@ export class Commits {
 
   /** Resolves once all that was handed over before is on disk: with the commit under way or the one after it. */
   async whenDone(): Promise<void> {
+    this.#pause.end();
     this.flush();
     for (let commits = 0; commits < 2 && this.#committing; commits++) {
       await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
