@@ -228,6 +228,9 @@ function ledgerFacts({ lane, reason, count, first, last, atMs, declared }: Ledge
   return { lane, reason, count, firstSequence: first, lastSequence: last, atMs, synced: declared };
 }
 
+/** Losses that each lane counts itself. */
+const COUNTED_BY_LANE: readonly LossReason[] = ['evicted', 'expired', 'refused'];
+
 /** Totals of the lanes where they are counted there, else what the ledger shows. */
 function losses({ store }: Parts): Record<LossReason, number> {
   const totals = Object.fromEntries(lossReasons.map((reason) => [reason, 0])) as Record<LossReason, number>;
@@ -237,7 +240,7 @@ function losses({ store }: Parts): Record<LossReason, number> {
     totals.refused += refused;
   }
   for (const { reason, count } of store.store?.ledger ?? []) {
-    if (reason === 'undecodable' || reason === 'corrupt' || reason === 'oversize') totals[reason] += count;
+    if (reason !== 'unassigned' && !COUNTED_BY_LANE.includes(reason)) totals[reason] += count;
   }
   return totals;
 }

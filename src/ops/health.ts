@@ -37,6 +37,8 @@ const CURES: Record<LossReason, string> = {
   refused: 'The publisher was told; raise max_bytes of the lane, or let it drop the oldest',
   undecodable: 'Look at what the device sends',
   corrupt: 'The disk gave back damaged records: check it, and replace a worn card',
+  forgotten:
+    'Let the hub acknowledge only what is safe there (replicas, or sync_interval: always), or raise keep_after_ack',
   oversize: 'Raise max_payload at the hub, or lower the packet size limit of the box',
 };
 

@@ -68,7 +68,15 @@ export interface CommandsFacts {
   counters: Record<'delivered' | 'duplicates' | 'expired' | 'undeliverable', number>;
 }
 
-export const lossReasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize'] as const;
+export const lossReasons = [
+  'evicted',
+  'expired',
+  'refused',
+  'undecodable',
+  'corrupt',
+  'oversize',
+  'forgotten',
+] as const;
 
 export type LossReason = (typeof lossReasons)[number];
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Former, Loss, Position, Watermark } from './protocol.ts';
+import type { Former, Loss, Numbers, Position, Watermark } from './protocol.ts';
 
 /** Acknowledged records after which a cursor goes to disk with the next commit; trim in chunks costs fewer writes. */
 const RIDE_RECORDS = 1_000;
@@ -22,6 +22,8 @@ interface Cursor {
   positions: Position[];
   isSparse: boolean;
   readonly formers: readonly Former[];
+  /** See unkept.ts. */
+  unkept: readonly Numbers[];
   /** What the cursor is about to pass without its being at the hub: as many as are in flight at the most. */
   losses: Loss[];
   /** Goes to disk at once: a stream is new, something was lost, or a reader waits. */
@@ -38,10 +40,11 @@ export class Cursors {
   readonly #cursors: Cursor[];
 
   constructor(watermarks: readonly Watermark[], nowMs: number) {
-    this.#cursors = watermarks.map(({ cursor, positions, isSparse = false, formers = [] }) => ({
+    this.#cursors = watermarks.map(({ cursor, positions, isSparse = false, formers = [], unkept = [] }) => ({
       cursor,
       isSparse,
       formers,
+      unkept,
       passed: 0,
       marks: [{ cursor, passed: 0 }],
       saved: cursor,
@@ -53,7 +56,9 @@ export class Cursors {
     }));
   }
 
-  of(lane: number): { cursor: number; positions: readonly Position[]; isSparse: boolean; formers: readonly Former[] } {
+  of(lane: number): Readonly<Pick<Cursor, 'cursor' | 'isSparse' | 'formers' | 'unkept'>> & {
+    positions: readonly Position[];
+  } {
     return this.#at(lane);
   }
 
@@ -125,8 +130,9 @@ export class Cursors {
   }
 
   /** The cursor on disk is an earlier one from now on. */
-  rewind({ lane, cursor, positions, isSparse }: Watermark): void {
+  rewind({ lane, cursor, positions, isSparse, unkept = [] }: Watermark): void {
     const entry = this.#at(lane);
+    entry.unkept = unkept;
     entry.isSparse ||= isSparse === true;
     entry.cursor = cursor;
     entry.saved = cursor;
@@ -134,6 +140,19 @@ export class Cursors {
     entry.marks = [{ cursor, passed: 0 }];
     entry.positions = positions;
     entry.urgent = false;
+  }
+
+  /** What is left of them once more is known. */
+  settle(lane: number, unkept: readonly Numbers[]): void {
+    this.#at(lane).unkept = unkept;
+  }
+
+  /** True where the cursor has passed losses that are not in the ledger yet: they go there with the next commit. */
+  isLosing(lane: number): boolean {
+    const entry = this.#at(lane);
+    const isLosing = entry.losses.some(({ last }) => passed(last, entry.cursor));
+    entry.urgent ||= isLosing;
+    return isLosing;
   }
 
   /** A reader waits for the doubt window to move: the cursor goes to disk at once if it has moved at all. */

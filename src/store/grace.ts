@@ -23,6 +23,14 @@ export interface Step {
   readonly atMs: number;
 }
 
+/** Where a lane goes back to. */
+export interface WayBack {
+  readonly cursor: number;
+  readonly positions: readonly Position[];
+  /** The stream lost more than that. */
+  readonly isShort: boolean;
+}
+
 export class Grace {
   readonly #keep: KeepSettings;
   readonly #insert: Database.Statement;
@@ -75,26 +83,31 @@ export class Grace {
   }
 
   /**
-   * The newest watermark whose position in the stream the hub still has; the oldest one where it has none of them. The
-   * cursor on disk with its `positions` is one too: that in memory is ahead of it. Null where nothing is to be kept. Those
+   * The newest watermark whose position in the stream the hub still has; the cursor on disk with its `positions` is one too:
+   * that in memory is ahead of it. Where it has none of them, the newest record that the stream still has, if that is known;
+   * else the oldest watermark, and the lane goes back too short: what the hub lost before that, nobody can name. Those
    * behind it are forgotten.
    */
-  back(
-    lane: Lane,
-    positions: Position[],
-    { stream, created, has }: Rollback,
-  ): { cursor: number; positions: Position[] } | null {
-    if (this.#keep.ms === 0) return null;
+  back(lane: Lane, positions: Position[], { stream, created, has, newest: last }: Rollback): WayBack {
     const newest = { cursor: lane.cursor, positions };
     const rows = this.#all.all(lane.id).map(({ cursor, positions }) => {
       return { cursor, positions: JSON.parse(positions) as Position[] };
     });
     if (rows.at(-1)?.cursor !== lane.cursor) rows.push(newest);
-    const isHad = ({ reach, sequence, ...position }: Position) =>
-      position.stream === stream && position.created === created && (reach ?? sequence) <= has;
-    const found = rows.findLast((row) => row.positions.some(isHad)) ?? rows[0] ?? newest;
+    // Where the lane had not met the stream yet, nothing of it was there to be lost.
+    const isHad = ({ positions }: { positions: Position[] }) => {
+      const then = positions.find((position) => position.stream === stream);
+      return !then || (then.created === created && (then.reach ?? then.sequence) <= has);
+    };
+    let found = rows.findLast(isHad) ?? rows[0] ?? newest;
+    let isShort = !isHad(found) && found.cursor > 0;
+    if (isShort && last && positions.length === 1) {
+      isShort = false;
+      if (last.record < found.cursor)
+        found = { cursor: last.record, positions: [{ stream, created, sequence: last.before }] };
+    }
     lane.steps = lane.steps.filter(({ cursor }) => cursor <= found.cursor);
     this.#deleteFrom.run(lane.id, found.cursor);
-    return found;
+    return { ...found, isShort };
   }
 }

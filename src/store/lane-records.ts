@@ -1,3 +1,4 @@
+import { Ranges } from '../core/ranges.ts';
 import type { Commits } from './commits.ts';
 import type { Cursors } from './cursors.ts';
 import type { LaneStates } from './lane-states.ts';
@@ -72,8 +73,8 @@ export class LaneRecords {
 
   /** Where a lane stands with the hub. */
   resume(lane: number): ReturnType<Cursors['of']> & { lastSequence: number } {
-    const { cursor, positions, isSparse, formers } = this.#lanes.cursors.of(lane);
-    return { cursor, positions, isSparse, formers, lastSequence: this.lastSequence(lane) };
+    const { cursor, positions, isSparse, formers, unkept } = this.#lanes.cursors.of(lane);
+    return { cursor, positions, isSparse, formers, unkept, lastSequence: this.lastSequence(lane) };
   }
 
   /** On disk or only in memory yet. */
@@ -105,23 +106,42 @@ export class LaneRecords {
   }
 
   /**
-   * A stream of the lane has less than it had acknowledged: the lane goes back to before that, as far as it is kept. False
-   * where nothing of it is. Nothing may be under way in the lane. Rejects with store_failed or disk_full: it stays where it is.
+   * A stream of the lane has less than it had acknowledged: the lane goes back to before that, as far as it is kept.
+   * `isShort` where that is not far enough, and nobody knows what is missing before. Nothing may be under way in the lane.
+   * Rejects with store_failed or disk_full: it stays where it is.
    */
-  async rewind(lane: number, rollback: Rollback): Promise<boolean> {
+  async rewind(lane: number, rollback: Rollback): Promise<{ isBack: boolean; isShort: boolean }> {
     const { cursors } = this.#lanes;
+    if (this.#saver?.giveBack(lane)) await this.#commits.whenDone();
+    // What had no room there is in the ledger first, so that it is not told of twice.
+    if (cursors.isLosing(lane)) await this.#commits.whenDone();
     cursors.hold(lane, true);
     try {
       const { cursor } = cursors.of(lane);
-      if (this.#saver?.giveBack(lane)) await this.#commits.whenDone();
-      const { watermark, failure } = await this.#writer.ask('rewound', { kind: 'rewind', lane, cursor, rollback });
+      const answer = await this.#writer.ask('rewound', { kind: 'rewind', lane, cursor, rollback });
+      const { watermark, isShort, failure } = answer;
       if (failure) throw failureError(failure);
       // Of what the saver left to the hub alone, not all may be on the disk.
-      if (watermark) cursors.rewind({ ...watermark, isSparse: this.#saver !== null });
-      return watermark !== null;
+      if (watermark) cursors.rewind({ ...watermark, isSparse: watermark.isSparse || this.#saver !== null });
+      return { isBack: watermark !== null && watermark.cursor < cursor, isShort };
     } finally {
       cursors.hold(lane, false);
     }
+  }
+
+  /**
+   * The streams were read back: of its unkept numbers the lane lacks all but `stored` and what is up to `upTo`. `isAll`: in
+   * every stream, so that these are lost. Rejects with store_failed or disk_full: it is to be told again.
+   */
+  async settle(lane: number, stored: ReadonlySet<number>, upTo: number, isAll: boolean): Promise<void> {
+    const { cursors } = this.#lanes;
+    const there = new Ranges();
+    if (upTo > 0) there.add(1, upTo);
+    for (const sequence of stored) there.add(sequence);
+    const lacking = cursors.of(lane).unkept.flatMap(([first, last]) => there.missing(first, last));
+    const { failure } = await this.#writer.ask('marked', { kind: 'settle', lane, lacking, isAll });
+    if (failure) throw failureError(failure);
+    cursors.settle(lane, isAll ? [] : lacking);
   }
 
   /** The reader has forgotten what it did not send; what it may have sent ends at `end`. */

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { Deflater } from './codec.ts';
 import { DoubtWindow } from './doubt-window.ts';
 import type { Step } from './grace.ts';
-import type { Former, LaneSettings, Position } from './protocol.ts';
+import type { Former, LaneSettings, Numbers, Position } from './protocol.ts';
 
 /** A lane in memory of the writer thread; its figures follow a transaction back when that fails. */
 export interface Lane {
@@ -30,6 +30,8 @@ export interface Lane {
   /** Records behind the cursor may be at the hub alone. */
   isSparse: boolean;
   formers: readonly Former[];
+  /** Replaced and never changed, like the steps. See unkept.ts. */
+  unkept: readonly Numbers[];
   /** Null where batches are stored as they are. */
   deflater: Deflater | null;
   evicted: number;
@@ -83,6 +85,7 @@ export class LaneTable {
       reservedTo: 0,
       isSparse: false,
       formers: [],
+      unkept: [],
       records: 0,
       bytes: 0,
       keptRecords: 0,

@@ -15,12 +15,21 @@ import type {
   KeepSettings,
   LaneSettings,
   LaneState,
+  Numbers,
   Reservation,
   Rollback,
   Watermark,
 } from './protocol.ts';
 import { ReservedNumbers } from './reserved-numbers.ts';
+import { Rewinding } from './rewinding.ts';
 import { Totals } from './totals.ts';
+import { UnkeptNumbers } from './unkept.ts';
+
+/** `watermark`: where the lane stands now, null where it stays. `isShort`: the stream lost more than it can go back over. */
+export interface Rewound {
+  readonly watermark: Watermark | null;
+  readonly isShort: boolean;
+}
 
 /**
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
@@ -34,6 +43,8 @@ export class Lanes {
   readonly #grace: Grace;
   readonly #totals: Totals;
   readonly #reserved: ReservedNumbers;
+  readonly #unkept: UnkeptNumbers;
+  readonly #rewinding: Rewinding;
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -49,6 +60,8 @@ export class Lanes {
     this.#grace = new Grace(db, keep);
     this.#totals = new Totals(db, this.#batches);
     this.#reserved = new ReservedNumbers(db, this.#batches, ledger);
+    this.#unkept = new UnkeptNumbers(db, this.#batches, ledger);
+    this.#rewinding = new Rewinding(this.#table, this.#grace, this.#unkept, ledger);
     this.room = new LaneRoom(this.#batches, this.#grace, ledger, {
       save: (lane) => this.#save(lane),
       lookAtOldest: (lane) => this.#lookAtOldest(lane),
@@ -84,6 +97,7 @@ export class Lanes {
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     lane.isSparse = this.#reserved.load(lane);
     lane.formers = formersOf(this.#db, settings.name);
+    lane.unkept = this.#unkept.load(lane);
     return lane;
   }
 
@@ -120,14 +134,12 @@ export class Lanes {
   }
 
   watermarks(): Watermark[] {
-    return this.#lanes.map(({ id, cursor, isSparse, formers }, lane) => ({
-      lane,
-      cursor,
-      isSparse,
-      formers,
-      positions: this.#table.positions(id),
-      losses: [],
-    }));
+    return this.#lanes.map((lane, index) => this.#watermark(lane, index));
+  }
+
+  #watermark({ id, cursor, isSparse, formers, unkept }: Lane, lane: number): Watermark {
+    const isTorn = isSparse || unkept.length > 0;
+    return { lane, cursor, isSparse: isTorn, formers, unkept, positions: this.#table.positions(id), losses: [] };
   }
 
   /** Called around every transaction, so that the figures in memory go back with it. */
@@ -236,28 +248,20 @@ export class Lanes {
     return this.room.isTrimDue(this.#lanes, nowMs);
   }
 
-  /** Takes `cursor`, as it is in memory, back to before what a stream has lost; null where nothing of that is kept. */
-  rewind(index: number, cursor: number, rollback: Rollback): Watermark | null {
+  /** Takes `cursor`, as it is in memory, back to before what a stream has lost. */
+  rewind(index: number, cursor: number, rollback: Rollback): Rewound {
     const lane = this.#lane(index);
-    const back = this.#grace.back(lane, this.#table.positions(lane.id), rollback);
+    const isShort = this.#rewinding.rewind(lane, cursor, rollback);
+    if (isShort === null) return { watermark: null, isShort: false };
     this.#lookAtOldest(lane);
     this.#totals.recount(lane);
     this.#save(lane);
-    if (!back || back.cursor >= cursor) return null;
-    lane.cursor = back.cursor;
-    const { stream: lost, created, lastSequence } = rollback;
-    for (const { stream } of this.#table.positions(lane.id)) {
-      const then = back.positions.find((position) => position.stream === stream);
-      // In a stream that it met later, the lane's records may lie anywhere.
-      let sequence = then?.sequence ?? 0;
-      if (stream === lost) sequence = then?.created === created ? Math.min(sequence, lastSequence) : 0;
-      const known = { stream, created: stream === lost ? created : (then?.created ?? ''), sequence };
-      if (known.created !== '') this.#table.place(lane.id, known);
-    }
-    this.#lookAtOldest(lane);
-    this.#totals.recount(lane);
-    this.#save(lane);
-    return { lane: index, cursor: lane.cursor, positions: this.#table.positions(lane.id), losses: [] };
+    return { watermark: this.#watermark(lane, index), isShort };
+  }
+
+  /** See UnkeptNumbers. */
+  settle(index: number, lacking: readonly Numbers[], isAll: boolean): void {
+    this.#unkept.settle(this.#lane(index), lacking, isAll);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { Ranges } from '../core/ranges.ts';
 import type { LedgerRow, Reason } from './protocol.ts';
 
 /** Longer details, in which a hub may quote itself, are cut. */
@@ -81,6 +82,18 @@ export class Ledger {
       .all(ROWS_SHOWN)
       .map(present);
   }
+}
+
+/** The numbers of a lane that a row tells of. */
+export function toldNumbers(db: Database.Database, lane: string): Ranges {
+  const rows = db
+    .prepare<[string], { first: number; last: number }>(
+      'SELECT first, last FROM ledger WHERE lane = ? AND first IS NOT NULL ORDER BY first',
+    )
+    .all(lane);
+  const told = new Ranges();
+  for (const { first, last } of rows) told.add(first, last);
+  return told;
 }
 
 function present({ id: _, declared, ...row }: Row): LedgerRow {

@@ -75,6 +75,8 @@ export interface Watermark {
   isSparse?: boolean;
   /** At the opening: under which other epochs the hub may have records of the lane, and up to which. */
   formers?: readonly Former[];
+  /** At the opening and after a rewind: numbers of which only the hub may have the record (see unkept.ts). */
+  unkept?: readonly Numbers[];
   /** What the cursor passes without its being at the hub. In the same commit, so that it is declared once. */
   losses: Loss[];
 }
@@ -110,10 +112,32 @@ export interface Rollback {
   /** Up to here it still has what it acknowledged; 0 where that is not known. */
   readonly has: number;
   readonly lastSequence: number;
+  /** The stream is the lane's own: each of its messages is the lane's next record. */
+  readonly isOwn: boolean;
+  /** The newest record of the lane that it still has, and nothing of the lane behind that lies up to `before`; null: not known. */
+  readonly newest: { readonly record: number; readonly before: number } | null;
 }
 
-/** 'unassigned': numbers set aside for messages that, when the box stopped without warning, had no receipt or were at the hub. */
-export const reasons = ['evicted', 'expired', 'refused', 'undecodable', 'corrupt', 'oversize', 'unassigned'] as const;
+/**
+ * Numbers that the cursor had passed and went back over, and that the store has no record of: the hub has them, or they
+ * are lost (see unkept.ts).
+ */
+export type Numbers = readonly [first: number, last: number];
+
+/**
+ * 'unassigned': numbers set aside for messages that, when the box stopped without warning, had no receipt or were at the
+ * hub. 'forgotten': the hub lost what it had acknowledged, and the box kept it no more.
+ */
+export const reasons = [
+  'evicted',
+  'expired',
+  'refused',
+  'undecodable',
+  'corrupt',
+  'oversize',
+  'unassigned',
+  'forgotten',
+] as const;
 export type Reason = (typeof reasons)[number];
 
 /** Records of a lane that will not reach the hub. Refused messages never got a sequence: only their count is known. */
@@ -188,6 +212,8 @@ export type Request =
   | { kind: 'history'; id: number; span: number }
   /** Takes the cursor back to before what the hub has lost; see grace.ts. */
   | { kind: 'rewind'; id: number; lane: number; cursor: number; rollback: Rollback }
+  /** What the hub lacks of the lane's unkept numbers; `isAll`: of all of them that is known, and these are lost. */
+  | { kind: 'settle'; id: number; lane: number; lacking: readonly Numbers[]; isAll: boolean }
   /** Whether the wall clock is right: nothing expires while it is not. */
   | { kind: 'clock'; isTrusted: boolean }
   | { kind: 'declare' }
@@ -292,5 +318,8 @@ export type Reply =
   /** Oldest first; none where the store failed. */
   | { kind: 'points'; id: number; points: HistoryPoint[] }
   | { kind: 'state'; lanes: LaneState[]; store: StoreState }
-  /** Where the lane stands now; null: nothing of it is kept, or the store failed. */
-  | { kind: 'rewound'; id: number; watermark: Watermark | null; failure: StoreFailure | null };
+  /**
+   * Where the lane stands now; null: it is there already, or the store failed. `isShort`: the stream lost more than the
+   * lane can go back over.
+   */
+  | { kind: 'rewound'; id: number; watermark: Watermark | null; isShort: boolean; failure: StoreFailure | null };

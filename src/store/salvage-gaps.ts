@@ -1,5 +1,7 @@
 import type Database from 'better-sqlite3';
 import { LANE_STRIDE } from './batch-table.ts';
+import { toldNumbers } from './ledger.ts';
+import type { Numbers } from './protocol.ts';
 
 /** Of one lane; beyond that many they are told as one. */
 const SPANS_MAX = 1_000;
@@ -25,22 +27,18 @@ export function missingSpans(db: Database.Database, lane: number, name: string):
   const row = db
     .prepare<[number], { last_sequence: number; cursor: number }>('SELECT last_sequence, cursor FROM lane WHERE id = ?')
     .get(lane) ?? { last_sequence: 0, cursor: 0 };
-  const told = db
-    .prepare<[string], { first: number; last: number }>(
-      'SELECT first, last FROM ledger WHERE lane = ? AND first IS NOT NULL ORDER BY first',
-    )
-    .all(name);
+  const told = toldNumbers(db, name);
   const batches = db
     .prepare<[number, number], { id: number; count: number }>(
       'SELECT id, count FROM batch WHERE id > ? AND id < ? ORDER BY id',
     )
     .all(low, high);
   const remove = db.prepare('DELETE FROM batch WHERE id = ?');
-  const missing: MissingSpan[] = [];
+  const missing: Numbers[] = [];
   let reached = row.cursor;
   let end = 0;
   const gap = (until: number) => {
-    if (until > reached) missing.push(...untold(reached + 1, until, told));
+    missing.push(...told.missing(reached + 1, until));
     reached = Math.max(reached, until);
   };
   for (const { id, count } of batches) {
@@ -55,21 +53,13 @@ export function missingSpans(db: Database.Database, lane: number, name: string):
   }
   gap(row.last_sequence);
   db.prepare('UPDATE lane SET last_sequence = ? WHERE id = ?').run(reached, lane);
-  if (missing.length <= SPANS_MAX) return missing;
-  const count = missing.reduce((sum, span) => sum + span.count, 0);
-  return [{ first: missing[0]?.first ?? 0, last: missing.at(-1)?.last ?? 0, count }];
+  return asSpans(missing);
 }
 
-/** From `first` to `last` without what the ledger has already; `told` is in order. */
-function untold(first: number, last: number, told: readonly { first: number; last: number }[]): MissingSpan[] {
-  const spans: MissingSpan[] = [];
-  let from = first;
-  for (const row of told) {
-    if (row.last < from) continue;
-    if (row.first > last) break;
-    if (row.first > from) spans.push({ first: from, last: row.first - 1, count: row.first - from });
-    from = row.last + 1;
-  }
-  if (from <= last) spans.push({ first: from, last, count: last - from + 1 });
-  return spans;
+/** To be told of: one by one, or where there are too many as one. */
+export function asSpans(numbers: readonly Numbers[]): MissingSpan[] {
+  const spans = numbers.map(([first, last]) => ({ first, last, count: last - first + 1 }));
+  if (spans.length <= SPANS_MAX) return spans;
+  const count = spans.reduce((sum, span) => sum + span.count, 0);
+  return [{ first: spans[0]?.first ?? 0, last: spans.at(-1)?.last ?? 0, count }];
 }

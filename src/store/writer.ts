@@ -5,19 +5,10 @@ import { NO_HEADERS } from '../core/message.ts';
 import { isForbidden } from './files.ts';
 import { CLOCK_FLOOR_MS, failureOf, HeldStore, SWEEP_MS } from './held-store.ts';
 import { keepHistory, readHistory } from './history-table.ts';
-import type { Lanes } from './lanes.ts';
+import type { Lanes, Rewound } from './lanes.ts';
 import { setMark } from './marks.ts';
 import { OwnHeap } from './own-heap.ts';
-import type {
-  BatchResult,
-  HistoryPoint,
-  ReadBlob,
-  Reply,
-  Request,
-  StoreFailure,
-  Watermark,
-  WriterSettings,
-} from './protocol.ts';
+import type { BatchResult, HistoryPoint, ReadBlob, Reply, Request, StoreFailure, WriterSettings } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
 
 /**
@@ -173,14 +164,25 @@ class Writer {
   }
 
   rewind({ id, lane, cursor, rollback }: Extract<Request, { kind: 'rewind' }>): void {
-    let watermark: Watermark | null = null;
+    let rewound: Rewound = { watermark: null, isShort: false };
     let failure: StoreFailure | null = null;
     try {
-      watermark = this.#store.transaction(({ lanes }) => lanes.rewind(lane, cursor, rollback));
+      rewound = this.#store.transaction(({ lanes }) => lanes.rewind(lane, cursor, rollback));
     } catch (error) {
       failure = this.#store.fail(error, 'cannot take a cursor back');
     }
-    post({ kind: 'rewound', id, watermark, failure });
+    post({ kind: 'rewound', id, ...rewound, failure });
+    this.report();
+  }
+
+  settle({ id, lane, lacking, isAll }: Extract<Request, { kind: 'settle' }>): void {
+    let failure: StoreFailure | null = null;
+    try {
+      this.#store.transaction(({ lanes }) => lanes.settle(lane, lacking, isAll));
+    } catch (error) {
+      failure = this.#store.fail(error, 'cannot declare what the hub has lost');
+    }
+    post({ kind: 'marked', id, failure });
     this.report();
   }
 
@@ -288,6 +290,9 @@ function serve(writer: Writer, request: Request): void {
       return;
     case 'rewind':
       writer.rewind(request);
+      return;
+    case 'settle':
+      writer.settle(request);
       return;
     case 'release':
       writer.release(request.lane, request.end);

@@ -74,13 +74,49 @@ interface Tally {
   watermark: number;
 }
 
+/** What was found, by lane. */
+class Tallies {
+  readonly ofEpoch = new Map<string, Tally>();
+  /** What this gateway's other epochs have there. */
+  readonly former = new Map<string, Ranges>();
+
+  of(lane: string): Tally {
+    let tally = this.ofEpoch.get(lane);
+    if (!tally) {
+      tally = { received: new Ranges(), duplicates: 0, outOfOrder: 0, newest: 0, watermark: 0 };
+      this.ofEpoch.set(lane, tally);
+    }
+    return tally;
+  }
+
+  formerOf(lane: string): Ranges {
+    let ranges = this.former.get(lane);
+    if (!ranges) {
+      ranges = new Ranges();
+      this.former.set(lane, ranges);
+    }
+    return ranges;
+  }
+
+  /** What another stream has. */
+  join(other: Tallies): void {
+    for (const [lane, { received, duplicates, outOfOrder, watermark }] of other.ofEpoch) {
+      const tally = this.of(lane);
+      const apart = tally.received.count + received.count;
+      for (const range of received) tally.received.add(...range);
+      tally.duplicates += duplicates + apart - tally.received.count;
+      tally.outOfOrder += outOfOrder;
+      tally.watermark = Math.max(tally.watermark, watermark);
+    }
+    for (const [lane, ranges] of other.former) for (const range of ranges) this.formerOf(lane).add(...range);
+  }
+}
+
 export class Audit {
   readonly #parts: AuditParts;
   readonly #gateway: string;
   readonly #epoch: string;
-  readonly #tallies = new Map<string, Tally>();
-  /** By lane, what this gateway's other epochs have there. */
-  readonly #formers = new Map<string, Ranges>();
+  readonly #tallies = new Tallies();
   readonly #streams = new Map<string, StreamInfo>();
   /** Called now and then with how many messages were read, and how many there are. */
   progress: (read: number, total: number) => void = () => undefined;
@@ -98,16 +134,19 @@ export class Audit {
     let read = 0;
     const total = [...this.#streams.values()].reduce((sum, one) => sum + one.lastSequence - one.firstSequence + 1, 0);
     for (const info of this.#streams.values()) {
-      await readFrom(
-        this.#parts,
-        info,
-        Math.max(1, info.firstSequence),
-        { filters: [], headersOnly: true },
-        (headers) => {
-          this.#take(headers);
-          if ((++read & 1023) === 0) this.progress(read, total);
-        },
-      );
+      const before = read;
+      let tallies = new Tallies();
+      const begin = () => {
+        read = before;
+        tallies = new Tallies();
+      };
+      const take = (headers: Buffer) => {
+        this.#take(headers, tallies);
+        if ((++read & 1023) === 0) this.progress(read, total);
+      };
+      const options = { filters: [], headersOnly: true };
+      await readFrom(this.#parts, info, Math.max(1, info.firstSequence), options, begin, take);
+      this.#tallies.join(tallies);
     }
     const declared = [...known, ...(await this.#declaredAtHub(ledgerSubject))];
     return lanes.map((lane) => this.#judge(lane, streamsOf.get(lane.name) ?? [], declared));
@@ -133,42 +172,32 @@ export class Audit {
     return there;
   }
 
-  #take(headers: Buffer): void {
+  #take(headers: Buffer, tallies: Tallies): void {
     const id = recordId(headerValue(headers, 'Petiole-Id'));
     if (id?.epoch === this.#epoch) {
-      const tally = this.#tallyOf(id.lane);
+      const tally = tallies.of(id.lane);
       if (!tally.received.add(id.sequence)) tally.duplicates++;
       else if (id.sequence < tally.newest) tally.outOfOrder++;
       else tally.newest = id.sequence;
       return;
     }
-    if (id?.gateway === this.#gateway) {
-      const former = this.#formers.get(id.lane) ?? new Ranges();
-      this.#formers.set(id.lane, former);
-      former.add(id.sequence);
-    }
+    if (id?.gateway === this.#gateway) tallies.formerOf(id.lane).add(id.sequence);
     const mark = recordId(headerValue(headers, WATERMARK));
     if (mark?.epoch !== this.#epoch) return;
-    const tally = this.#tallyOf(mark.lane);
+    const tally = tallies.of(mark.lane);
     tally.watermark = Math.max(tally.watermark, mark.sequence);
-  }
-
-  #tallyOf(lane: string): Tally {
-    let tally = this.#tallies.get(lane);
-    if (!tally) {
-      tally = { received: new Ranges(), duplicates: 0, outOfOrder: 0, newest: 0, watermark: 0 };
-      this.#tallies.set(lane, tally);
-    }
-    return tally;
   }
 
   async #declaredAtHub(subject: string): Promise<Declared[]> {
     const name = await this.#parts.jetStream.streamOf(subject);
     const info = name === null ? null : await this.#parts.jetStream.streamInfo(name);
-    const found: Declared[] = [];
+    let found: Declared[] = [];
     if (!info || info.lastSequence === 0) return found;
     const options = { filters: [subject], headersOnly: false };
-    await readFrom(this.#parts, info, Math.max(1, info.firstSequence), options, (_, payload) => {
+    const begin = () => {
+      found = [];
+    };
+    await readFrom(this.#parts, info, Math.max(1, info.firstSequence), options, begin, (_, payload) => {
       const row = rowOf(payload);
       if (row?.epoch === this.#epoch) found.push(row);
     });
@@ -176,12 +205,12 @@ export class Audit {
   }
 
   #judge({ name, lastSequence, cursor }: Produced, streams: string[], declared: readonly Declared[]): LaneAudit {
-    const tally = this.#tallies.get(name);
+    const tally = this.#tallies.ofEpoch.get(name);
     const received = tally?.received ?? new Ranges();
     // Behind the first number of this epoch another one's may have been given again.
     const begin = [...received][0]?.[0] ?? cursor + 1;
     const former = new Ranges();
-    for (const [first, last] of this.#formers.get(name) ?? [])
+    for (const [first, last] of this.#tallies.former.get(name) ?? [])
       if (first < begin) former.add(first, Math.min(last, begin - 1));
     const accounted = new Ranges();
     const lost = new Ranges();

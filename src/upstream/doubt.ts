@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
 import type { Hub, Position, Records } from './ports.ts';
-import { type Identity, type Inbox, readBack } from './read-back.ts';
+import { type Identity, type Inbox, newestRecord, readBack } from './read-back.ts';
 import { readWatermark, type Watermark } from './watermark.ts';
 
 /**
@@ -82,7 +82,9 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
   };
   const infos = new Map<string, StreamInfo>();
   const isRewound = await goBack(parts, lane, infos, doubt === null || doubt.size > 0, result);
-  const { cursor, positions } = records.resume(lane.index);
+  const { cursor, positions, unkept = [] } = records.resume(lane.index);
+  const isUnkept = unkept.length > 0;
+  const identity = { ...lane, cursor: Math.min(cursor, (unkept[0]?.[0] ?? Infinity) - 1) };
   for (const position of positions) {
     const info = infos.get(position.stream);
     if (!info) {
@@ -102,8 +104,7 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     const isOpen = (doubt?.size ?? 0) > 0 || isRewound || (own && info.lastSequence > after);
     // While the box was down, records of it may have been carried to the hub another way, past the watermark; and those
     // that the cursor went back over may have come by read-back, behind an older one.
-    if (doubt === null || isRewound || (isOpen && !isTold)) {
-      const identity = { idEnd: lane.idEnd, formers: lane.formers, cursor };
+    if (doubt === null || isRewound || isUnkept || (isOpen && !isTold)) {
       const { found, ours, foreign } = await readBack(parts, info, after, identity, own ? [] : lane.filters);
       for (const sequence of found) result.stored.add(sequence);
       if (own && foreign > 0) result.alarms.push(foreignWriter(info, foreign));
@@ -119,6 +120,9 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
     result.streams.push(info);
   }
   for (const { name, lastSequence } of result.streams) lane.ends.set(name, lastSequence);
+  const { stored, upTo, skip, missing } = result;
+  // Of a stream that is missing, or was consumed in an order that is not the numbers', nobody knows yet what it has.
+  if (isUnkept) await records.settle(lane.index, stored, upTo, !missing && skip === 0);
   return result;
 }
 
@@ -128,14 +132,16 @@ export async function reconcile(parts: ReconcileParts, lane: ReconcileLane, doub
  * that the hub has.
  */
 async function goBack(
-  { records, jetStream }: ReconcileParts,
+  parts: ReconcileParts,
   lane: ReconcileLane,
   infos: Map<string, StreamInfo>,
   isInDoubt: boolean,
   { watermarks, alarms }: Pick<Reconciled, 'watermarks' | 'alarms'>,
 ): Promise<boolean> {
+  const { records, jetStream } = parts;
   let isRewound = false;
-  for (const position of records.resume(lane.index).positions) {
+  const { positions } = records.resume(lane.index);
+  for (const position of positions) {
     const first = await jetStream.streamInfo(position.stream);
     if (!first) continue;
     const end = Math.max(position.sequence, lane.ends.get(position.stream) ?? 0);
@@ -156,12 +162,17 @@ async function goBack(
     lane.forget();
     const before = records.resume(lane.index).cursor;
     const has = isOlder ? watermark.sequence : isAnew || isReplaced ? 0 : lastSequence;
-    const wentBack = await records.rewind(lane.index, { stream, created, has, lastSequence });
+    const isOwn = stream === lane.own;
+    // A stream made anew has nothing, and that may be meant; where records went to several, none tells what another lacks.
+    const newest =
+      isAnew || positions.length > 1
+        ? null
+        : await newestRecord(parts, info, { ...lane, cursor: before }, isOwn ? [] : lane.filters, isOwn);
+    const rollback = { stream, created, has, lastSequence, isOwn, newest };
+    const { isBack, isShort } = await records.rewind(lane.index, rollback);
     lane.proofs.delete(stream);
-    const kept = wentBack ? before - records.resume(lane.index).cursor : 0;
-    // What lies behind the cursor is sent again anyway.
-    const isKept = wentBack || (!isReplaced && lastSequence >= position.sequence);
-    if (!isAnew || wentBack) alarms.push(rolledBack({ ...position, sequence: end }, info, isKept ? kept : null));
+    const kept = before - records.resume(lane.index).cursor;
+    if (!isAnew || isBack) alarms.push(rolledBack({ ...position, sequence: end }, info, kept, isShort));
   }
   return isRewound;
 }
@@ -209,8 +220,8 @@ export function positionAtEnd(info: StreamInfo): Position {
   return { stream: info.name, created: info.created, sequence: info.lastSequence };
 }
 
-/** `kept`: records that the cursor goes back over; null where those that are missing are kept no more. */
-function rolledBack(position: Position, info: StreamInfo, kept: number | null): GatewayError {
+/** `kept`: records that the cursor goes back over; `isShort`: more than those are missing, and nobody can name them. */
+function rolledBack(position: Position, info: StreamInfo, kept: number, isShort: boolean): GatewayError {
   const missing = position.sequence - info.lastSequence;
   const lost =
     info.created !== position.created
@@ -219,9 +230,9 @@ function rolledBack(position: Position, info: StreamInfo, kept: number | null): 
         ? `stream ${info.name} ends ${missing} messages before what it had acknowledged`
         : `stream ${info.name} lacks what it had acknowledged`;
   const last = kept === 0 ? 'records behind the cursor' : `the last ${kept} records`;
-  const then =
-    kept === null ? 'too long ago to be kept here' : `${last} are looked for, and sent again where they are missing`;
-  return new GatewayError('hub_error', `${lost}: ${then}`, {
+  const then = `${last} are looked for, and sent again where they are missing`;
+  const before = isShort ? '; what is missing before them was too long ago to be kept here' : '';
+  return new GatewayError('hub_error', `${lost}: ${then}${before}`, {
     hint: 'the hub lost data that it had not synced to disk: use replicas or sync_interval: always there',
   });
 }

@@ -66,6 +66,20 @@ export interface Loss {
   detail: string;
 }
 
+/** A stream has less than it had acknowledged. */
+export interface Rollback {
+  readonly stream: string;
+  /** As the stream is now. */
+  readonly created: string;
+  /** Up to here it still has what it acknowledged; 0 where that is not known. */
+  readonly has: number;
+  readonly lastSequence: number;
+  /** The stream is the lane's own: each of its messages is the lane's next record. */
+  readonly isOwn: boolean;
+  /** See NewestRecord; null where it is not known. */
+  readonly newest: { readonly record: number; readonly before: number } | null;
+}
+
 /** What the forwarder needs of the journal; lanes go by their index. */
 export interface Records {
   readonly epoch: string;
@@ -73,7 +87,7 @@ export interface Records {
   read(lane: number, after: number): Promise<{ batches: Batch[]; end: number }>;
   /**
    * `isSparse`: some records behind the cursor may be at the hub alone. `formers`: records up to `last` may be there under
-   * these epochs.
+   * these epochs. `unkept`: numbers that the cursor went back over and that the journal has no record of.
    */
   resume(lane: number): {
     cursor: number;
@@ -81,18 +95,21 @@ export interface Records {
     lastSequence: number;
     isSparse?: boolean;
     formers?: readonly { epoch: string; last: number }[];
+    unkept?: readonly (readonly [first: number, last: number])[];
   };
   /** The cursor passes `count` more records. */
   acknowledge(lane: number, cursor: number, count: number): void;
   place(lane: number, position: Position): Promise<void>;
   /**
-   * The stream has less than it had acknowledged; up to `has` it still has that (0: not known). The lane goes back as far
-   * as it has kept what was acknowledged; false where that is nothing. Rejects where the journal can't write.
+   * The stream has less than it had acknowledged. The lane goes back as far as it has kept what was acknowledged; `isShort`
+   * where that is not far enough. Rejects where the journal can't write.
    */
-  rewind(
-    lane: number,
-    rollback: { stream: string; created: string; has: number; lastSequence: number },
-  ): Promise<boolean>;
+  rewind(lane: number, rollback: Rollback): Promise<{ isBack: boolean; isShort: boolean }>;
+  /**
+   * Of the unkept numbers the hub has `stored` and those up to `upTo`; `isAll`: and no others, so that they are declared
+   * lost. Rejects where the journal can't write.
+   */
+  settle(lane: number, stored: ReadonlySet<number>, upTo: number, isAll: boolean): Promise<void>;
   release(lane: number, end: number): void;
   /** Goes to the ledger when the cursor passes it. */
   lose(loss: Loss): void;

@@ -67,30 +67,81 @@ export async function readBack(
   parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
   stream: StreamInfo,
   after: number,
-  { idEnd, formers, cursor }: Identity,
+  identity: Identity,
   filters: readonly string[],
 ): Promise<ReadBack> {
   const result: ReadBack = { found: new Set(), ours: 0, foreign: 0 };
   const from = Math.max(after + 1, stream.firstSequence, 1);
-  const take = (headers: Buffer) => {
-    const id = headerValue(headers, 'Petiole-Id');
-    let sequence = sequenceIn(id, idEnd);
-    let last = Infinity;
-    for (let i = 0; sequence === 0 && i < formers.length; i++) {
-      const former = formers[i] as Identity['formers'][number];
-      sequence = sequenceIn(id, former.idEnd);
-      last = former.last;
-    }
-    if (sequence === 0) result.foreign++;
-    else result.ours++;
-    if (sequence > cursor && sequence <= last) result.found.add(sequence);
-  };
-  for (let reads = 0; reads < READS_MAX; reads++) {
+  const begin = () => {
     result.ours = 0;
     result.foreign = 0;
-    if (await readFrom(parts, stream, from, { filters, headersOnly: true, more: MORE_MAX }, take)) break;
-  }
+  };
+  const take = (headers: Buffer) => {
+    const { sequence, isGivenAgain } = recordOf(headers, identity);
+    if (sequence === 0) result.foreign++;
+    else result.ours++;
+    if (sequence > identity.cursor && !isGivenAgain) result.found.add(sequence);
+  };
+  await readFrom(parts, stream, from, { filters, headersOnly: true, more: MORE_MAX }, begin, take);
   return result;
+}
+
+/** The lane's record that a message is, 0 for none; `isGivenAgain`: by an epoch before, and its number was given again. */
+function recordOf(headers: Buffer, { idEnd, formers }: Identity): { sequence: number; isGivenAgain: boolean } {
+  const id = headerValue(headers, 'Petiole-Id');
+  let sequence = sequenceIn(id, idEnd);
+  let last = Infinity;
+  for (let i = 0; sequence === 0 && i < formers.length; i++) {
+    const former = formers[i] as Identity['formers'][number];
+    sequence = sequenceIn(id, former.idEnd);
+    last = former.last;
+  }
+  return { sequence, isGivenAgain: sequence > last };
+}
+
+/** Where a lane stands in a stream, by what is there. */
+export interface NewestRecord {
+  /** The newest record of the lane, of those that its cursor has passed. */
+  readonly record: number;
+  /** Nothing of the lane behind that lies in the stream at or before this sequence. */
+  readonly before: number;
+}
+
+/** How far back it is looked for: headers of so many messages take a hub some seconds. */
+const LOOK_BACK_MAX = 500_000;
+
+/**
+ * Looks from the end of a stream back for the newest record of a lane that its cursor has passed; null where the last
+ * LOOK_BACK_MAX messages have none: it may have been removed. Of a stream of the lane's `own` no message is passed over.
+ */
+export async function newestRecord(
+  parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
+  stream: StreamInfo,
+  identity: Identity,
+  filters: readonly string[],
+  own: boolean,
+): Promise<NewestRecord | null> {
+  const { lastSequence } = stream;
+  if (lastSequence === 0) return { record: 0, before: 0 };
+  const oldest = Math.max(1, stream.firstSequence, lastSequence + 1 - LOOK_BACK_MAX);
+  for (let span = FETCH; ; span *= 8) {
+    const from = Math.max(oldest, lastSequence + 1 - span);
+    let record = 0;
+    let behind = 0;
+    const begin = () => {
+      record = 0;
+      behind = 0;
+    };
+    const take = (headers: Buffer) => {
+      const { sequence, isGivenAgain } = recordOf(headers, identity);
+      const isPassed = sequence > 0 && sequence <= identity.cursor && !isGivenAgain;
+      if (isPassed && sequence > record) record = sequence;
+      behind = isPassed ? 0 : behind + 1;
+    };
+    await readFrom(parts, stream, from, { filters, headersOnly: true }, begin, take);
+    if (record > 0) return { record, before: own ? lastSequence - behind : from - 1 };
+    if (from === oldest) return null;
+  }
 }
 
 export interface ReadOptions {
@@ -102,9 +153,24 @@ export interface ReadOptions {
 
 /**
  * Hands over every message of the stream from sequence `from` on, in order; without payloads where only headers count.
- * False where they were fewer than the hub had promised.
+ * `begin` is called before the first: also where it begins anew, because the hub gave fewer than it had promised.
  */
 export async function readFrom(
+  parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
+  stream: StreamInfo,
+  from: number,
+  options: ReadOptions,
+  begin: () => void,
+  take: (headers: Buffer, payload: Buffer) => void,
+): Promise<void> {
+  for (let reads = 0; reads < READS_MAX; reads++) {
+    begin();
+    if (await readOnce(parts, stream, from, options, take)) return;
+  }
+}
+
+/** False where they were fewer than the hub had promised. */
+async function readOnce(
   parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
   stream: StreamInfo,
   from: number,

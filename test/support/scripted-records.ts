@@ -61,8 +61,12 @@ export class ScriptedRecords implements Records {
     this.said.push(`${stream} ${sequence}${reach === undefined ? '' : ` to ${reach}`}`);
   }
 
-  async rewind(): Promise<boolean> {
-    return false;
+  async rewind(): Promise<{ isBack: boolean; isShort: boolean }> {
+    return { isBack: false, isShort: false };
+  }
+
+  async settle(_lane: number, stored: ReadonlySet<number>, upTo: number, isAll: boolean): Promise<void> {
+    this.said.push(`settle ${[...stored]} ${upTo} ${isAll}`);
   }
 
   release(_lane: number, end: number): void {

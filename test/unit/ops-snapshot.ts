@@ -191,7 +191,16 @@ export function facts(changes: Changes = {}): Facts {
     streams: changes.streams ?? [],
     commands: changes.commands ?? [],
     ledger: changes.ledger ?? [],
-    losses: { evicted: 0, expired: 0, refused: 0, undecodable: 0, corrupt: 0, oversize: 0, ...changes.losses },
+    losses: {
+      evicted: 0,
+      expired: 0,
+      refused: 0,
+      undecodable: 0,
+      corrupt: 0,
+      oversize: 0,
+      forgotten: 0,
+      ...changes.losses,
+    },
     clock: { trust: 'synced', sinceMs: 0, steps: 0, lastStepMs: 0, stretches: 0, ...changes.clock },
     store: {
       state: 'ok',

@@ -1,0 +1,63 @@
+import type Database from 'better-sqlite3';
+import { Ranges } from '../core/ranges.ts';
+import type { BatchTable } from './batch-table.ts';
+import type { Lane } from './lane-table.ts';
+import { type Ledger, toldNumbers } from './ledger.ts';
+import type { Numbers } from './protocol.ts';
+import { asSpans } from './salvage-gaps.ts';
+
+/**
+ * What a lane went back over and does not have, on the writer thread: records that the hub alone had, because the saver
+ * wrote them nowhere or a damaged file lost them once they were acknowledged. Whether the hub has them still is known once
+ * its streams are read back; until then a row of `meta` keeps the numbers, whatever stops the box. Those that are nowhere
+ * are declared.
+ */
+const UNKEPT = 'unkept ';
+const DETAIL = 'the hub lost what it had acknowledged, and the box keeps it no more';
+
+export class UnkeptNumbers {
+  readonly #db: Database.Database;
+  readonly #batches: BatchTable;
+  readonly #ledger: Ledger;
+
+  constructor(db: Database.Database, batches: BatchTable, ledger: Ledger) {
+    this.#db = db;
+    this.#batches = batches;
+    this.#ledger = ledger;
+  }
+
+  load({ id }: Lane): readonly Numbers[] {
+    const value = this.#db
+      .prepare('SELECT value FROM meta WHERE key = ?')
+      .pluck()
+      .get(UNKEPT + id);
+    return typeof value === 'string' ? (JSON.parse(value) as Numbers[]) : [];
+  }
+
+  /** The cursor went back from `last` to before `first`. */
+  note(lane: Lane, first: number, last: number): void {
+    const known = toldNumbers(this.#db, lane.settings.name);
+    for (const batch of this.#batches.behind(lane.id, first - 1)) known.add(batch.first, batch.first + batch.count - 1);
+    const unkept = new Ranges();
+    for (const numbers of [...lane.unkept, ...known.missing(first, last)]) unkept.add(...numbers);
+    this.#save(lane, [...unkept]);
+  }
+
+  /** The hub lacks these of them; `isAll`: and has the others, so that these are lost. */
+  settle(lane: Lane, lacking: readonly Numbers[], isAll: boolean): void {
+    this.#save(lane, isAll ? [] : lacking);
+    if (!isAll) return;
+    const { name } = lane.settings;
+    const told = toldNumbers(this.#db, name);
+    const lost = lacking.flatMap(([first, last]) => told.missing(first, last));
+    for (const { first, last, count } of asSpans(lost))
+      this.#ledger.lose(name, 'forgotten', count, first, last, DETAIL);
+  }
+
+  #save(lane: Lane, unkept: readonly Numbers[]): void {
+    lane.unkept = unkept;
+    const key = UNKEPT + lane.id;
+    if (unkept.length === 0) this.#db.prepare('DELETE FROM meta WHERE key = ?').run(key);
+    else this.#db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, JSON.stringify(unkept));
+  }
+}
