@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { jetstream } from '@nats-io/jetstream';
-import { connectHub, createStream, streamState, waitForStream } from '../support/hub-stream.ts';
+import { createStream, streamState, waitForStream } from '../support/hub-stream.ts';
 import { laneOf } from '../support/journal.ts';
-import { startNatsServer } from '../support/nats-server.ts';
-import { binaryFor, createStreamFor, laneFor, type Procedure, procedures, statusNames } from '../support/procedures.ts';
-import type { Scope } from '../support/scope.ts';
+import { createStreamFor, laneFor, procedures, statusNames } from '../support/procedures.ts';
+import { type RolledBackHub, startRolledBackHub } from '../support/rolled-back-hub.ts';
 import { assertExactly, readNumbers } from '../support/sent-numbers.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
@@ -24,42 +23,7 @@ const FEW = 300;
 const KEEP_MS = 600_000;
 const SHORT = { duplicate_window: 100_000_000 };
 
-interface Rig {
-  hub: Awaited<ReturnType<typeof startNatsServer>>;
-  reader: Awaited<ReturnType<typeof connectHub>>;
-  dir: string;
-  /** Kills the hub, and starts it on the copy that `save` made. */
-  save(): Promise<void>;
-  rollBack(): Promise<void>;
-}
-
-async function startHub(scope: Scope, procedure: Procedure = 'read-back'): Promise<Rig> {
-  const dir = tempDir(scope, 'hub');
-  const copy = tempDir(scope, 'copy');
-  const hub = await startNatsServer(scope, { jetstream: true, leafnodes: true, dir, ...binaryFor(procedure) });
-  const reader = await connectHub(scope, hub.clientUrl);
-  return {
-    hub,
-    reader,
-    dir,
-    async save() {
-      // In order, so that the copy is what its last fsync would have been.
-      await hub.stop();
-      rmSync(copy, { recursive: true });
-      cpSync(dir, copy, { recursive: true });
-      await hub.restart();
-      await waitFor('the hub', () => streamState(reader, 'T'), { timeoutMs: 20_000 });
-    },
-    async rollBack() {
-      await hub.kill();
-      rmSync(dir, { recursive: true });
-      cpSync(copy, dir, { recursive: true });
-      await hub.restart();
-    },
-  };
-}
-
-async function everythingOnce({ reader }: Rig, count: number): Promise<void> {
+async function everythingOnce({ reader }: RolledBackHub, count: number): Promise<void> {
   await waitForStream(reader, 'T', count, { timeoutMs: 40_000 });
   const found = (await readNumbers(reader, 'T')).filter(({ n }) => n > 0);
   const numbers = found.map(({ n }) => n);
@@ -71,7 +35,7 @@ async function everythingOnce({ reader }: Rig, count: number): Promise<void> {
   );
 }
 
-const inOrder = async ({ reader }: Rig) => {
+const inOrder = async ({ reader }: RolledBackHub) => {
   const sequences = (await readNumbers(reader, 'T')).filter(({ n }) => n > 0).map(({ sequence }) => sequence);
   assert(sequences.every((sequence, i) => i === 0 || sequence > (sequences[i - 1] ?? 0)));
 };
@@ -82,7 +46,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     const lanes = [laneFor(procedure)];
 
     it(`gets the rest again, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope, procedure);
+      const rig = await startRolledBackHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
       await uplink.produce(COUNT, 't.a');
@@ -99,7 +63,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     });
 
     it(`gets all that came since the newest cursor on the disk, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope, procedure);
+      const rig = await startRolledBackHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
       let last = 0;
@@ -119,7 +83,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     });
 
     it(`has it in order whatever the box forgets after that, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope, procedure);
+      const rig = await startRolledBackHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const options = { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS };
       const uplink = await startUplink(scope, options);
@@ -144,7 +108,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     });
 
     it(`gets what the saver never wrote, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope, procedure);
+      const rig = await startRolledBackHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const options = { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS, saverHoldMs: 60_000 };
       const uplink = await startUplink(scope, options);
@@ -172,7 +136,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     });
 
     it(`gets it from a box that was killed meanwhile, by ${procedure}`, async (scope) => {
-      const rig = await startHub(scope, procedure);
+      const rig = await startRolledBackHub(scope, procedure);
       await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
       const first = await startUplink(scope, { leafUrl: rig.hub.leafUrl, lanes, keepMs: KEEP_MS });
       await first.produce(COUNT, 't.a');
@@ -194,7 +158,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
     for (const isKilled of procedure === 'atomic' ? [false, true] : [false]) {
       const box = isKilled ? 'a new run of the box' : 'the box';
       it(`gets it although others have written to the stream before ${box} is back, by ${procedure}`, async (scope) => {
-        const rig = await startHub(scope, procedure);
+        const rig = await startRolledBackHub(scope, procedure);
         await createStreamFor(procedure, rig.reader, 'T', ['t.>'], SHORT);
         const link = await startTcpProxy(scope, rig.hub.leafPort);
         const leafUrl = `nats://127.0.0.1:${link.port}`;
@@ -226,7 +190,7 @@ describe('a hub that has less than it had acknowledged', { concurrency: 3 }, () 
   }
 
   it('gets nothing where nothing is kept: what the test sees', async (scope) => {
-    const rig = await startHub(scope);
+    const rig = await startRolledBackHub(scope);
     await createStream(rig.reader, 'T', ['t.>']);
     const uplink = await startUplink(scope, { leafUrl: rig.hub.leafUrl, keepMs: 0 });
     await uplink.produce(COUNT, 't.a');
