@@ -64,11 +64,12 @@ function producedOf(lane: Known['lanes'][number], config: Config, ledgerSubject:
 
 function textOf(lane: LaneAudit): string[] {
   const { produced, received, former, unused, declared, waiting, refused, duplicates } = lane;
-  const { outOfOrder, unprovable, watermark } = lane;
+  const { outOfOrder, unprovable, unnamed, watermark } = lane;
   const more = [
     former > 0 ? `${former} of them before the journal was salvaged` : '',
     unused > 0 ? `${unused} numbers never used` : '',
     refused > 0 ? `${refused} refused before they got a number` : '',
+    unnamed > 0 ? `${unnamed} lost by the hub and told of without their numbers` : '',
     unprovable > 0 ? `${unprovable} older than what the stream keeps` : '',
     // A store that was put back to an earlier copy gives numbers out that the hub has already.
     watermark > produced + unused ? `THE HUB HAS THE LANE UP TO ${watermark}: numbers are given out twice` : '',

@@ -95,9 +95,11 @@ export class Lanes {
     this.#totals.load(lane);
     this.#grace.load(lane, performance.now());
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
-    lane.isSparse = this.#reserved.load(lane);
+    const given = this.#reserved.load(lane);
+    lane.isSparse = given !== null;
     lane.formers = formersOf(this.#db, settings.name);
     lane.unkept = this.#unkept.load(lane);
+    if (given !== null) this.#unkept.note(lane, lane.cursor + 1, given);
     return lane;
   }
 

@@ -118,10 +118,7 @@ export interface Rollback {
   readonly newest: { readonly record: number; readonly before: number } | null;
 }
 
-/**
- * Numbers that the cursor had passed and went back over, and that the store has no record of: the hub has them, or they
- * are lost (see unkept.ts).
- */
+/** Numbers behind the cursor that were acknowledged and that the store has no record of (see unkept.ts). */
 export type Numbers = readonly [first: number, last: number];
 
 /**

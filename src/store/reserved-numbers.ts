@@ -35,13 +35,16 @@ export class ReservedNumbers {
     this.#db.prepare('DELETE FROM meta WHERE key = ?').run(RESERVED + lane.id);
   }
 
-  /** After a crash: declares those that are not on the disk and that the cursor has not passed. True where there were any. */
-  load(lane: Lane): boolean {
+  /**
+   * After a crash: declares those that are not on the disk and that the cursor has not passed. Gives up to where numbers
+   * were used by then: what the disk lacks of these, the hub had taken. Null where none were set aside.
+   */
+  load(lane: Lane): number | null {
     const value = this.#db
       .prepare('SELECT value FROM meta WHERE key = ?')
       .pluck()
       .get(RESERVED + lane.id);
-    if (typeof value !== 'string') return false;
+    if (typeof value !== 'string') return null;
     const [given, to] = JSON.parse(value) as [number, number];
     let after = Math.max(given, lane.cursor);
     let holes = 0;
@@ -53,7 +56,7 @@ export class ReservedNumbers {
     }
     this.#declare(lane, after + 1, to);
     this.clear(lane);
-    return true;
+    return given;
   }
 
   #declare(lane: Lane, first: number, last: number): void {

@@ -7,9 +7,9 @@ import type { Numbers } from './protocol.ts';
 import { asSpans } from './salvage-gaps.ts';
 
 /**
- * What a lane went back over and does not have, on the writer thread: records that the hub alone had, because the saver
- * wrote them nowhere or a damaged file lost them once they were acknowledged. Whether the hub has them still is known once
- * its streams are read back; until then a row of `meta` keeps the numbers, whatever stops the box. Those that are nowhere
+ * What lies behind a lane's cursor, was acknowledged all the same, and is not in the store, on the writer thread: the cursor
+ * went back over it, or a crash lost how far it was. The hub alone had it, because the saver wrote it nowhere or a damaged
+ * file lost it once it was acknowledged. Whether the hub has it still is known once its streams are read back; until then a row of `meta` keeps the numbers, whatever stops the box. Those that are nowhere
  * are declared.
  */
 const UNKEPT = 'unkept ';
@@ -34,7 +34,7 @@ export class UnkeptNumbers {
     return typeof value === 'string' ? (JSON.parse(value) as Numbers[]) : [];
   }
 
-  /** The cursor went back from `last` to before `first`. */
+  /** These had been acknowledged, and the cursor is before them again. */
   note(lane: Lane, first: number, last: number): void {
     const known = toldNumbers(this.#db, lane.settings.name);
     for (const batch of this.#batches.behind(lane.id, first - 1)) known.add(batch.first, batch.first + batch.count - 1);

@@ -48,6 +48,8 @@ export interface LaneAudit {
   /** By the ledger, numbers only: refused messages never got one. */
   declared: number;
   refused: number;
+  /** The hub lost these, and nobody knows their numbers: as many are missing among what can't be proven. */
+  unnamed: number;
   waiting: number;
   /** Acknowledged, and neither at the hub nor declared lost: what must be empty. */
   missing: [first: number, last: number][];
@@ -216,9 +218,11 @@ export class Audit {
     const lost = new Ranges();
     const unassigned = new Ranges();
     let refused = 0;
+    let unnamed = 0;
     for (const { lane, reason, first, last, count } of declared) {
       if (lane !== name) continue;
-      if (first === null || last === null) refused += count;
+      if ((first === null || last === null) && reason === 'forgotten') unnamed += count;
+      else if (first === null || last === null) refused += count;
       // Numbers without a message, or with one that the hub has: nothing was lost.
       else if (reason === 'unassigned') unassigned.add(first, last);
       else lost.add(first, last);
@@ -243,6 +247,7 @@ export class Audit {
       unused,
       declared: lost.count,
       refused,
+      unnamed,
       waiting,
       missing: gaps.slice(0, SHOWN_MAX),
       missingCount: sizeOf(gaps),

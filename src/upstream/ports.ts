@@ -87,7 +87,7 @@ export interface Records {
   read(lane: number, after: number): Promise<{ batches: Batch[]; end: number }>;
   /**
    * `isSparse`: some records behind the cursor may be at the hub alone. `formers`: records up to `last` may be there under
-   * these epochs. `unkept`: numbers that the cursor went back over and that the journal has no record of.
+   * these epochs. `unkept`: numbers behind the cursor that had been acknowledged, and of which the journal has no record.
    */
   resume(lane: number): {
     cursor: number;

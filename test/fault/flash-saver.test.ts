@@ -67,8 +67,10 @@ async function killTwice(scope: Scope, procedure: Procedure, dist?: string) {
   await uplink.drained();
   const found = await readNumbers(client, 'T');
   await uplink.stop();
-  const unassigned = storedLedger(options.folder).filter(({ reason }) => reason === 'unassigned');
+  const ledger = storedLedger(options.folder);
+  const unassigned = ledger.filter(({ reason }) => reason === 'unassigned');
   const wrong: string[] = [];
+  if (ledger.some(({ reason }) => reason === 'forgotten')) wrong.push(`forgotten: ${JSON.stringify(ledger)}`);
   const epochs = new Set(found.map(({ lane }) => lane)).size;
   if (epochs !== 1) wrong.push(`${epochs} epochs`);
   const at = found.findIndex(({ sequence }, i) => i > 0 && sequence <= (found[i - 1]?.sequence ?? 0));

@@ -141,7 +141,7 @@ export function isSaving(seed: number): boolean {
   return new SeededRandom(seed + SAVER_SEEDS).chance(0.5);
 }
 
-/** The hub is put back while the box loses what it keeps in memory, or can't write it. */
+/** The hub is put back while the box loses what it keeps in memory: with its process, or with a store that is opened anew. */
 export function isForgotten({ steps: { onTheBox, onTheWay } }: Round): boolean {
   return onTheWay?.name === 'hub rollback' && ['kill', 'disk full'].includes(onTheBox?.name ?? '');
 }
