@@ -52,6 +52,8 @@ export class LaneTable {
   readonly #db: Database.Database;
   readonly #save: Database.Statement;
   readonly #savePosition: Database.Statement;
+  readonly #saveReach: Database.Statement;
+  readonly #forgetReach: Database.Statement;
 
   constructor(db: Database.Database) {
     this.#db = db;
@@ -62,6 +64,8 @@ export class LaneTable {
       'INSERT INTO position (lane, stream, created, sequence) VALUES (?, ?, ?, ?) ' +
         'ON CONFLICT (lane, stream) DO UPDATE SET created = excluded.created, sequence = excluded.sequence',
     );
+    this.#saveReach = db.prepare('INSERT OR REPLACE INTO reach (lane, stream, sequence, reach) VALUES (?, ?, ?, ?)');
+    this.#forgetReach = db.prepare('DELETE FROM reach WHERE lane = ? AND stream = ?');
   }
 
   /** The number of the lane with this name; it is made where there is none. */
@@ -106,11 +110,17 @@ export class LaneTable {
 
   positions(lane: number): Position[] {
     return this.#db
-      .prepare<[number], Position>('SELECT stream, created, sequence FROM position WHERE lane = ?')
-      .all(lane);
+      .prepare<[number], Required<Position> | (Position & { reach: null })>(
+        'SELECT stream, created, position.sequence, reach FROM position ' +
+          'LEFT JOIN reach USING (lane, stream, sequence) WHERE lane = ?',
+      )
+      .all(lane)
+      .map(({ reach, ...position }) => (reach === null ? position : { ...position, reach }));
   }
 
-  place(lane: number, { stream, created, sequence }: Position): void {
+  place(lane: number, { stream, created, sequence, reach }: Position): void {
     this.#savePosition.run(lane, stream, created, sequence);
+    if (reach === undefined) this.#forgetReach.run(lane, stream);
+    else this.#saveReach.run(lane, stream, sequence, reach);
   }
 }

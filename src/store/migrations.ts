@@ -150,6 +150,19 @@ const migrations: readonly Migration[] = [
   ) WITHOUT ROWID;
   `,
   },
+  {
+    sql: `
+  -- How far a lane's cursor has passed records in a stream beyond its position there; it counts only with that sequence, so
+  -- that a position which a release without this table has moved has none.
+  CREATE TABLE reach (
+    lane INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    reach INTEGER NOT NULL,
+    PRIMARY KEY (lane, stream)
+  ) WITHOUT ROWID;
+  `,
+  },
 ];
 
 /** The highest `user_version` that release 0.1.0 opens; what has run beyond it is in `meta.schema`. */

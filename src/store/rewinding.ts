@@ -37,7 +37,8 @@ export class Rewinding {
         continue;
       }
       const sequence = then?.created === created ? Math.min(then.sequence, lastSequence) : 0;
-      this.#table.place(lane.id, { stream, created, sequence });
+      const reach = then?.reach !== undefined && sequence > 0 ? { reach: Math.min(then.reach, lastSequence) } : {};
+      this.#table.place(lane.id, { stream, created, sequence, ...reach });
       // Each message of an own stream was a record; which ones they were, a stream that is consumed tells nobody.
       const count = isOwn && back.isShort && then?.created === created ? then.sequence - lastSequence : 0;
       if (count > 0) this.#ledger.lose(lane.settings.name, 'forgotten', count, null, null, DETAIL);

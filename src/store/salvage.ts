@@ -201,6 +201,7 @@ function shapeOf({ rowid, values }: Row): string | null {
   if (shape === '-tiiiii' && rowid > 0 && rowid <= LANES_MAX) return 'lane';
   if (shape === 'tbbitii') return 'retained';
   if (shape === 'itti' && rowid === 0) return 'position';
+  if (shape === 'itii' && rowid === 0) return 'reach';
   if (shape === 'iiiiiittbb' && rowid === 0) return 'delivery';
   return null;
 }

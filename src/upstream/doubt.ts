@@ -144,7 +144,7 @@ async function goBack(
   for (const position of positions) {
     const first = await jetStream.streamInfo(position.stream);
     if (!first) continue;
-    const end = Math.max(position.sequence, lane.ends.get(position.stream) ?? 0);
+    const end = Math.max(position.reach ?? position.sequence, lane.ends.get(position.stream) ?? 0);
     const isLess = first.created === position.created && first.lastSequence < end;
     const info = first.leader !== undefined && (isInDoubt || isLess) ? await settled(jetStream, first) : first;
     infos.set(position.stream, info);

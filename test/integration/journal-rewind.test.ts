@@ -95,3 +95,32 @@ it('goes back to the newest record that the stream has, where its watermarks do 
   assert.deepEqual([cursor, unkept(third)], [10, [[11, 30]]]);
   assert.deepEqual(positions, [{ stream: 'S', created: 'monday', sequence: 9 }]);
 });
+
+it('knows after a restart how far beyond its position in a stream a lane had come', async (scope) => {
+  const folder = tempDir(scope, 'journal');
+  const half = { stream: 'S', created: 'monday', sequence: 20, reach: 40 };
+  const journal = await openJournal(scope, { folder, keep: KEEP });
+  await produce(journal, 0, 50, () => message('s', '1'));
+  await journal.records.place(0, { stream: 'S', created: 'monday', sequence: 0 });
+  journal.records.acknowledge(0, 30, 30);
+  await journal.records.place(0, half);
+  await journal.stop();
+  const again = await openJournal(scope, { folder, keep: KEEP });
+  assert.deepEqual(again.records.resume(0).positions, [half]);
+  // The stream lost the last that was passed: it is not enough that it has the position.
+  const rollback = { ...ROLLED_BACK, has: 35, lastSequence: 35, newest: null };
+  assert.deepEqual(await again.records.rewind(0, rollback), { isBack: true, isShort: false });
+  const back = { stream: 'S', created: 'monday', sequence: 0 };
+  assert.deepEqual(again.records.resume(0).positions, [back]);
+  again.records.acknowledge(0, 30, 30);
+  await again.records.place(0, half);
+  await again.records.place(0, { stream: 'S', created: 'monday', sequence: 45 });
+  await again.stop();
+  const file = openFile(folder);
+  assert.deepEqual(file.prepare('SELECT * FROM reach').all(), [], 'the whole of it is passed');
+  // As a release leaves it that has no such table.
+  file.exec("INSERT INTO reach SELECT lane, stream, 20, 40 FROM position WHERE stream = 'S'");
+  file.close();
+  const third = await openJournal(scope, { folder, keep: KEEP });
+  assert.deepEqual(third.records.resume(0).positions, [{ ...back, sequence: 45 }]);
+});

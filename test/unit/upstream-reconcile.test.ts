@@ -84,6 +84,16 @@ describe('reconciling a shared stream', () => {
     }
   });
 
+  it('sees it where the stream has the position, but not all that the cursor had passed beyond', async () => {
+    const { records, run, forgotten } = setting(streamOf(5, [1, 2, 3]), 4, 3);
+    records.positions = [{ stream: 'S', created: 'monday', sequence: 4, reach: 7 }];
+    assert.deepEqual([(await run(null)).alarms, forgotten()], [[], 0]);
+    records.positions = [{ stream: 'S', created: 'monday', sequence: 4, reach: 9 }];
+    const { alarms } = await run(null);
+    assert.match(alarms[0]?.message ?? '', /ends 2 messages before what it had acknowledged/);
+    assert.equal(forgotten(), 1);
+  });
+
   it('reads again where the hub ends before what it had promised', async () => {
     for (const own of [false, true]) {
       const { hub, run } = setting(streamOf(1, numbers(1, 367)), 0, 0);
