@@ -133,10 +133,11 @@ export interface WearFacts {
   /** Since the box started, by the kernel's count of this process. */
   bytesWritten: number;
   commits: number;
-  bytesPerHour: number;
-  bytesPerDay: number;
-  commitsPerHour: number;
-  commitsPerDay: number;
+  /** null where too little of the hour or the day has been seen since the start. */
+  bytesPerHour: number | null;
+  bytesPerDay: number | null;
+  commitsPerHour: number | null;
+  commitsPerDay: number | null;
   /** Projected from journal.endurance; null where that is not given, or too little has been seen. */
   cardLifeDays: number | null;
 }

@@ -248,7 +248,10 @@ function storeCard({ store }: Snapshot): Card {
     { label: 'Commits', value: count(store.commits) },
     { label: 'Not yet committed', value: count(store.queuedMessages) },
     ...(store.saver ? [{ label: 'Spared the card', value: `${count(store.saver.spared)} messages` }] : []),
-    { label: 'Written a day', value: bytes(store.wear.bytesPerDay) },
+    {
+      label: 'Written a day',
+      value: store.wear.bytesPerDay === null ? 'not known yet' : bytes(store.wear.bytesPerDay),
+    },
     { label: 'Card life', value: store.wear.cardLifeDays === null ? '–' : `${count(store.wear.cardLifeDays)} days` },
     { label: 'Epoch', value: printable(store.epoch) },
   ];

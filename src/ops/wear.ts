@@ -8,19 +8,22 @@ import { readFileSync } from 'node:fs';
 
 const HOUR_MS = 3_600_000;
 const HOURS = 24;
-/** Before this much time has been seen a projection is a guess. */
-const PROJECT_AFTER_MS = 60_000;
+/** Of a span this share must have been seen, or what is said of it is a guess: a minute of an hour, 24 minutes of a day. */
+const SEEN_SHARE_MIN = 1 / 60;
 const IO = '/proc/self/io';
 
 export interface WearReport {
   /** Since the box started. */
   bytesWritten: number;
   commits: number;
-  /** Over the last hour and the last day, or since the start where that is shorter: scaled to the whole span. */
-  bytesPerHour: number;
-  bytesPerDay: number;
-  commitsPerHour: number;
-  commitsPerDay: number;
+  /**
+   * Over the last hour and the last day, or since the start where that is shorter: scaled to the whole span. null where too
+   * little of it has been seen.
+   */
+  bytesPerHour: number | null;
+  bytesPerDay: number | null;
+  commitsPerHour: number | null;
+  commitsPerDay: number | null;
   /** null where no endurance is configured, or too little has been seen. */
   cardLifeDays: number | null;
 }
@@ -58,16 +61,15 @@ export class Wear {
     const now = this.#now(nowMs);
     const hour = this.#rate(now, HOUR_MS);
     const day = this.#rate(now, HOURS * HOUR_MS);
-    const seenMs = nowMs - (this.#samples[0]?.atMs ?? nowMs);
-    const knows = this.#enduranceBytes > 0 && seenMs >= PROJECT_AFTER_MS && day.bytes > 0;
+    const bytesPerDay = day?.bytes ?? null;
     return {
       bytesWritten: now.bytes,
       commits: now.commits,
-      bytesPerHour: hour.bytes,
-      bytesPerDay: day.bytes,
-      commitsPerHour: hour.commits,
-      commitsPerDay: day.commits,
-      cardLifeDays: knows ? Math.round(this.#enduranceBytes / day.bytes) : null,
+      bytesPerHour: hour?.bytes ?? null,
+      bytesPerDay,
+      commitsPerHour: hour?.commits ?? null,
+      commitsPerDay: day?.commits ?? null,
+      cardLifeDays: this.#enduranceBytes > 0 && bytesPerDay ? Math.round(this.#enduranceBytes / bytesPerDay) : null,
     };
   }
 
@@ -75,11 +77,11 @@ export class Wear {
     return { atMs, bytes: this.#bytes(), commits: this.#commits() };
   }
 
-  /** What a span of this length takes, by what was seen of it. */
-  #rate(now: Sample, spanMs: number): { bytes: number; commits: number } {
+  /** What a span of this length takes, by what was seen of it; null where that was too little. */
+  #rate(now: Sample, spanMs: number): { bytes: number; commits: number } | null {
     const since = this.#samples.find(({ atMs }) => now.atMs - atMs <= spanMs + HOUR_MS / 4);
     const elapsedMs = since ? now.atMs - since.atMs : 0;
-    if (!since || elapsedMs <= 0) return { bytes: 0, commits: 0 };
+    if (!since || elapsedMs < spanMs * SEEN_SHARE_MIN) return null;
     const scale = spanMs / elapsedMs;
     return {
       bytes: Math.round((now.bytes - since.bytes) * scale),

@@ -33,11 +33,14 @@ export function noteFormer(
   db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(KEY, JSON.stringify(formers));
 }
 
-export function formersOf(db: Database.Database, lane: string): Former[] {
-  return all(db).flatMap(({ epoch, lanes }) => {
-    const last = lanes[lane] ?? 0;
-    return last > 0 ? [{ epoch, last }] : [];
-  });
+/** By name of a lane, under which epochs the hub may have something of it. */
+export function formersIn(db: Database.Database): (lane: string) => Former[] {
+  const formers = all(db);
+  return (lane) =>
+    formers.flatMap(({ epoch, lanes }) => {
+      const last = lanes[lane] ?? 0;
+      return last > 0 ? [{ epoch, last }] : [];
+    });
 }
 
 function all(db: Database.Database): Stored[] {

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
 import { Codec } from './codec.ts';
 import type { Span } from './doubt-window.ts';
-import { formersOf } from './former-epochs.ts';
+import { formersIn } from './former-epochs.ts';
 import { Grace } from './grace.ts';
 import { blobsOf, type LaneBlobs } from './lane-blobs.ts';
 import { LaneRoom } from './lane-room.ts';
@@ -45,6 +45,7 @@ export class Lanes {
   readonly #reserved: ReservedNumbers;
   readonly #unkept: UnkeptNumbers;
   readonly #rewinding: Rewinding;
+  #formersOf: ReturnType<typeof formersIn> = () => [];
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
   /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
@@ -73,6 +74,7 @@ export class Lanes {
    * lanes at the last opening, which keep their order; what they had and the store has no more is lost.
    */
   load(settings: readonly LaneSettings[], before: readonly LaneState[] = []): void {
+    this.#formersOf = formersIn(this.#db);
     // Nothing is appended to one that is not configured; what it holds still goes up, and nothing need be evicted.
     const unconfigured = (name: string) => ({ name, bytesMax: Infinity, ageMaxMs: 0, full: 'refuse' as const });
     const all = [...settings, ...before.slice(settings.length).map(({ name }) => unconfigured(name))];
@@ -97,7 +99,7 @@ export class Lanes {
     if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
     const given = this.#reserved.load(lane);
     lane.isSparse = given !== null;
-    lane.formers = formersOf(this.#db, settings.name);
+    lane.formers = this.#formersOf(settings.name);
     lane.unkept = this.#unkept.load(lane);
     if (given !== null) this.#unkept.note(lane, lane.cursor + 1, given);
     return lane;

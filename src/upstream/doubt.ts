@@ -2,8 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import { headerValue } from '../core/headers.ts';
 import { fieldsOf, type JetStream, type StreamInfo } from './jetstream.ts';
+import { newestRecord } from './newest-record.ts';
 import type { Hub, Position, Records } from './ports.ts';
-import { type Identity, type Inbox, newestRecord, readBack } from './read-back.ts';
+import { type Identity, type Inbox, readBack } from './read-back.ts';
 import { readWatermark, type Watermark } from './watermark.ts';
 
 /**

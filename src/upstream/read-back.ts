@@ -87,7 +87,7 @@ export async function readBack(
 }
 
 /** The lane's record that a message is, 0 for none; `isGivenAgain`: by an epoch before, and its number was given again. */
-function recordOf(headers: Buffer, { idEnd, formers }: Identity): { sequence: number; isGivenAgain: boolean } {
+export function recordOf(headers: Buffer, { idEnd, formers }: Identity): { sequence: number; isGivenAgain: boolean } {
   const id = headerValue(headers, 'Petiole-Id');
   let sequence = sequenceIn(id, idEnd);
   let last = Infinity;
@@ -97,51 +97,6 @@ function recordOf(headers: Buffer, { idEnd, formers }: Identity): { sequence: nu
     last = former.last;
   }
   return { sequence, isGivenAgain: sequence > last };
-}
-
-/** Where a lane stands in a stream, by what is there. */
-export interface NewestRecord {
-  /** The newest record of the lane, of those that its cursor has passed. */
-  readonly record: number;
-  /** Nothing of the lane behind that lies in the stream at or before this sequence. */
-  readonly before: number;
-}
-
-/** How far back it is looked for: headers of so many messages take a hub some seconds. */
-const LOOK_BACK_MAX = 500_000;
-
-/**
- * Looks from the end of a stream back for the newest record of a lane that its cursor has passed; null where the last
- * LOOK_BACK_MAX messages have none: it may have been removed. Of a stream of the lane's `own` no message is passed over.
- */
-export async function newestRecord(
-  parts: { hub: Hub; jetStream: JetStream; inbox: Inbox },
-  stream: StreamInfo,
-  identity: Identity,
-  filters: readonly string[],
-  own: boolean,
-): Promise<NewestRecord | null> {
-  const { lastSequence } = stream;
-  if (lastSequence === 0) return { record: 0, before: 0 };
-  const oldest = Math.max(1, stream.firstSequence, lastSequence + 1 - LOOK_BACK_MAX);
-  for (let span = FETCH; ; span *= 8) {
-    const from = Math.max(oldest, lastSequence + 1 - span);
-    let record = 0;
-    let behind = 0;
-    const begin = () => {
-      record = 0;
-      behind = 0;
-    };
-    const take = (headers: Buffer) => {
-      const { sequence, isGivenAgain } = recordOf(headers, identity);
-      const isPassed = sequence > 0 && sequence <= identity.cursor && !isGivenAgain;
-      if (isPassed && sequence > record) record = sequence;
-      behind = isPassed ? 0 : behind + 1;
-    };
-    await readFrom(parts, stream, from, { filters, headersOnly: true }, begin, take);
-    if (record > 0) return { record, before: own ? lastSequence - behind : from - 1 };
-    if (from === oldest) return null;
-  }
 }
 
 export interface ReadOptions {

@@ -72,10 +72,7 @@ export async function judgeRandom(rig: Rig, { wasDamaged, hasRefused, isForgotte
   const must = (isSo: boolean, text: string) => {
     if (!isSo) faults.push(text);
   };
-  must(
-    audit.lost <= named,
-    `${audit.lost} acknowledged messages lost, ${named} declared: ${audit.lostSamples}`,
-  );
+  must(audit.lost <= named, `${audit.lost} acknowledged messages lost, ${named} declared: ${audit.lostSamples}`);
   must(audit.duplicated === 0, `${audit.duplicated} records twice: ${audit.duplicatedSamples}`);
   must(audit.outOfOrder === 0, `${audit.outOfOrder} records out of order: ${audit.outOfOrderSamples}`);
   must(audit.foreign === 0 && audit.withoutId === 0, `${audit.foreign} of nobody, ${audit.withoutId} without an id`);

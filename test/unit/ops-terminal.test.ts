@@ -113,6 +113,9 @@ test('NATS clients have a table, and a port that is not there says why', () => {
   const text = render(shown, { colour: false, columns: 120 });
   assert.match(text, /NATS clients\n.*Library[\s\S]*nats\.js 3\.4\.0/);
   assert.equal(text.includes('\x1b'), false);
+  const { wear } = snapshot().store;
+  const young = view(snapshot({ store: { wear: { ...wear, bytesPerDay: null } } }));
+  assert.match(render(young, plain), /Written a day: not known yet/);
   const without = view(snapshot({ nats: { listeners: [], note: '127.0.0.1:4222 is in use by another program' } }));
   assert.match(
     render(without, { colour: false, columns: 120 }),

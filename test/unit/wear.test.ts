@@ -21,11 +21,16 @@ function box(enduranceBytes: number) {
 
 test('bytes and commits per hour and day, scaled while less has been seen', () => {
   const { pass, status } = box(0);
-  assert.equal(status().bytesPerDay, 0);
-  pass(10 * 60_000);
+  const unknown = { bytesPerHour: null, bytesPerDay: null, commitsPerHour: null, commitsPerDay: null };
+  assert.deepEqual(status(), { bytesWritten: 0, commits: 0, ...unknown, cardLifeDays: null });
+  pass(7_000);
+  assert.equal(status().bytesPerDay, null, 'what a start takes is not what a day takes');
+  pass(10 * 60_000 - 7_000);
   const early = status();
   assert.deepEqual([early.bytesWritten, early.commits], [10e6, 100]);
-  assert.deepEqual([early.bytesPerHour, early.bytesPerDay, early.commitsPerHour], [60e6, 1440e6, 600]);
+  assert.deepEqual([early.bytesPerHour, early.bytesPerDay, early.commitsPerHour], [60e6, null, 600]);
+  pass(20 * 60_000);
+  assert.deepEqual([status().bytesPerDay, status().commitsPerDay], [1440e6, 14_400]);
   pass(50 * HOUR_MS);
   const late = status();
   assert.deepEqual([late.bytesPerHour, late.bytesPerDay, late.commitsPerDay], [60e6, 1440e6, 14_400]);
@@ -36,6 +41,8 @@ test('the life of the card is what it endures by what a day takes', () => {
   const { pass, status } = box(1024 * GiB);
   pass(30_000);
   assert.equal(status().cardLifeDays, null, 'half a minute tells nothing');
+  pass(10 * 60_000);
+  assert.equal(status().cardLifeDays, null, 'nor do ten');
   pass(HOUR_MS);
   assert.equal(status().cardLifeDays, Math.round((1024 * GiB) / 1440e6));
 });
@@ -54,5 +61,5 @@ test('the last hour forgets what was before it', () => {
   }
   const { bytesPerHour, bytesPerDay } = wear.status(6 * HOUR_MS);
   assert.equal(bytesPerHour, 0);
-  assert(bytesPerDay > 0);
+  assert(bytesPerDay !== null && bytesPerDay > 0);
 });

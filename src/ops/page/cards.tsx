@@ -154,7 +154,10 @@ export function StorageCard({ snapshot, sample }: { snapshot: Snapshot; sample: 
           },
           { label: 'Kept in reserve', value: bytes(store.reserveBytes) },
           { label: 'Journal file', value: bytes(store.fileBytes) },
-          { label: 'Written a day', value: bytes(store.wear.bytesPerDay) },
+          {
+            label: 'Written a day',
+            value: store.wear.bytesPerDay === null ? 'not known yet' : bytes(store.wear.bytesPerDay),
+          },
           store.wear.cardLifeDays !== null && { label: 'Card life', value: `${count(store.wear.cardLifeDays)} days` },
           ...(sample?.emmc ?? []).map(({ name, lifeTimeA, lifeTimeB }) => {
             const used = lifeUsed([lifeTimeA, lifeTimeB]);
