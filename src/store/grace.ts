@@ -86,9 +86,12 @@ export class Grace {
    * The newest watermark whose position in the stream the hub still has; the cursor on disk with its `positions` is one too:
    * that in memory is ahead of it. Where it has none of them, the newest record that the stream still has, if that is known;
    * else the oldest watermark, and the lane goes back too short: what the hub lost before that, nobody can name. Those
-   * behind it are forgotten.
+   * behind it are forgotten. Null where the lane stays: a stream that was made anew may be meant to be empty, and is sent
+   * nothing again where nothing is to be kept.
    */
-  back(lane: Lane, positions: Position[], { stream, created, has, newest: last }: Rollback): WayBack {
+  back(lane: Lane, positions: Position[], { stream, created, has, newest: last }: Rollback): WayBack | null {
+    const isAnew = positions.some((position) => position.stream === stream && position.created !== created);
+    if (this.#keep.ms === 0 && isAnew) return null;
     const newest = { cursor: lane.cursor, positions };
     const rows = this.#all.all(lane.id).map(({ cursor, positions }) => {
       return { cursor, positions: JSON.parse(positions) as Position[] };

@@ -28,7 +28,7 @@ export class Rewinding {
     const { stream: lost, created, lastSequence, isOwn } = rollback;
     const positions = this.#table.positions(lane.id);
     const back = this.#grace.back(lane, positions, rollback);
-    if (back.cursor >= cursor && !back.isShort) return null;
+    if (!back || (back.cursor >= cursor && !back.isShort)) return null;
     for (const { stream, created: at } of positions) {
       const then = back.positions.find((position) => position.stream === stream);
       if (stream !== lost) {
