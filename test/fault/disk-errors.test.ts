@@ -6,9 +6,10 @@ import { describe, it } from 'node:test';
 import mqtt from 'mqtt';
 import { type Box, startBox } from '../support/box.ts';
 import { connectHub, createStream, readStream } from '../support/hub-stream.ts';
-import { startNatsServer } from '../support/nats-server.ts';
+import { BEHIND_PROXY, startNatsServer } from '../support/nats-server.ts';
 import { type DiskRule, EIO, ENOSPC, RuledDisk } from '../support/ruled-disk.ts';
 import { atEnd, type Scope } from '../support/scope.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -81,6 +82,48 @@ describe('a disk that fails while the box runs', () => {
       assert.equal((await box.status()).store.epoch, epoch, 'the same store, opened anew');
       await box.restart();
       assert((await box.status()).lanes[0].depth >= 21);
+    });
+  }
+
+  for (const [what, , value] of faults.slice(1)) {
+    it(`${what} with the flash saver: a number that is refused is in the ledger`, async (scope) => {
+      const hub = await startNatsServer(scope, { jetstream: true, leafnodes: BEHIND_PROXY });
+      const proxy = await startTcpProxy(scope, hub.leafPort);
+      const reader = await connectHub(scope, hub.clientUrl);
+      await createStream(reader, 'D', ['d.>']);
+      const { disk, dataDir } = ruledDisk(scope);
+      const config = {
+        lanes: LANES,
+        journal: { reserve: '1MiB', flush: { saver: true, hold: '10s' } },
+        upstream: { urls: [`nats://127.0.0.1:${proxy.port}`], connect_timeout: '2s' },
+      };
+      const box = await startBox(scope, { dataDir, env: disk.env, config });
+      const saver = async () => (await box.status()).store.saver;
+      await waitFor('receipts of the hub', async () => {
+        return all(await publish(scope, box, ['a']), true) && (await saver()).spared > 0;
+      });
+      proxy.swallow('up');
+      const outcome = publish(scope, box, texts('held'));
+      await waitFor('all of them to be held', async () => (await saver()).held === 20);
+      disk.rule('writeErrno', value);
+      await proxy.refuse();
+      proxy.cut();
+      assert(all(await outcome, false), 'acknowledged what is nowhere');
+      disk.rule('writeErrno', 0);
+      await healthy(scope, box);
+      await proxy.restore();
+      await publish(scope, box, ['b']);
+      const there = new Set<number>();
+      const missing = async () => {
+        await readStream(reader, 'D', ({ id }) => there.add(Number(id.slice(id.lastIndexOf('.') + 1))));
+        const { lanes, ledger } = await box.status();
+        for (const { lane, firstSequence: first, lastSequence: last } of ledger) {
+          if (lane === 'd' && first !== null) for (let n = first; n <= last; n++) there.add(n);
+        }
+        const numbers = Array.from({ length: lanes[0].lastSequence }, (_, i) => i + 1);
+        return numbers.filter((n) => !there.has(n));
+      };
+      await waitFor('each number at the hub or in the ledger', async () => (await missing()).length === 0);
     });
   }
 
