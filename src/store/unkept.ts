@@ -7,10 +7,10 @@ import type { Numbers } from './protocol.ts';
 import { asSpans } from './salvage-gaps.ts';
 
 /**
- * What lies behind a lane's cursor, was acknowledged all the same, and is not in the store, on the writer thread: the cursor
- * went back over it, or a crash lost how far it was. The hub alone had it, because the saver wrote it nowhere or a damaged
- * file lost it once it was acknowledged. Whether the hub has it still is known once its streams are read back; until then a row of `meta` keeps the numbers, whatever stops the box. Those that are nowhere
- * are declared.
+ * What lies behind a lane's cursor, was acknowledged all the same, and is not in the store, on the writer thread: the
+ * cursor went back over it, or a crash lost how far it was. The hub alone had it, because the saver wrote it nowhere or a
+ * damaged file lost it once it was acknowledged. Whether the hub has it still is known once its streams are read back;
+ * until then a row of `meta` keeps the numbers, whatever stops the box. Those that are nowhere are declared.
  */
 const UNKEPT = 'unkept ';
 const DETAIL = 'the hub lost what it had acknowledged, and the box keeps it no more';
