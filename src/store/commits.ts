@@ -5,7 +5,8 @@ import { Gathering } from './gathering.ts';
 import type { LaneStates } from './lane-states.ts';
 import { LatencyWindow } from './latency-window.ts';
 import { Pause } from './pause.ts';
-import type { Reply, Reservation, StoreFailure, Watermark } from './protocol.ts';
+import type { LaneSettings, Reply, Reservation, StoreFailure, Watermark } from './protocol.ts';
+import { BATCH_BYTES_MAX } from './record.ts';
 import type { Retained } from './retained.ts';
 import type { Part } from './saved-lane.ts';
 import type { Saver } from './saver.ts';
@@ -13,6 +14,9 @@ import type { Sessions } from './sessions.ts';
 import { failureError } from './store-error.ts';
 import type { Taken } from './taken.ts';
 import type { WriterThread } from './writer-thread.ts';
+
+/** A lane's batch is at most this share of the lane, so that a small one can still drop its oldest. */
+const BATCH_SHARE = 16;
 
 /** What goes to disk with the messages. */
 export interface Passengers {
@@ -45,7 +49,7 @@ export class Commits {
   done = 0;
 
   constructor(
-    batchBytesMax: (lane: number) => number,
+    settings: readonly LaneSettings[],
     writer: WriterThread,
     lanes: LaneStates,
     epoch: () => string,
@@ -55,7 +59,8 @@ export class Commits {
     this.#lanes = lanes;
     this.#epoch = epoch;
     this.#log = log;
-    this.#gathering = new Gathering(batchBytesMax);
+    const batchBytesMax = settings.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
+    this.#gathering = new Gathering((lane) => batchBytesMax[lane] ?? BATCH_BYTES_MAX);
   }
 
   /** Once, before the first message: they ask for commits themselves. */

@@ -4,16 +4,13 @@ import type { Log } from '../core/log.ts';
 import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import { once, type Service } from '../core/service.ts';
+import { Admission } from './admission.ts';
 import { Commits } from './commits.ts';
-import { MESSAGE_COST } from './gathering.ts';
 import type { JournalOptions, JournalStatus } from './journal-types.ts';
-import { LaneMatch } from './lane-match.ts';
 import { bufferOf, LaneRecords } from './lane-records.ts';
 import { LaneStates } from './lane-states.ts';
-import { LATE_SUFFIX, LateParts } from './late-parts.ts';
 import { MENDED, mendedIn } from './mended.ts';
 import type { HistoryPoint, Reply, StoreState } from './protocol.ts';
-import { BATCH_BYTES_MAX, RECORD_OVERHEAD_MAX } from './record.ts';
 import { Remembered } from './remembered.ts';
 import { Retained } from './retained.ts';
 import { Saver } from './saver.ts';
@@ -23,20 +20,12 @@ import { Taken } from './taken.ts';
 import { type Ready, type Unavailable, WriterThread } from './writer-thread.ts';
 
 /**
- * The journal's face on the main thread: what comes in, and what it knows. What goes to disk together is in commits.ts,
- * what goes up again in lane-records.ts.
+ * The journal's face on the main thread: its parts, and what it knows. What comes in is in admission.ts, what goes to
+ * disk together in commits.ts, what goes up again in lane-records.ts.
  *
  *   append ─▶ gathering ══ transfer ══▶ writer: commit, fsync ══ transfer back ══▶ receipts, then the lane's tail
  */
 
-/** Bytes that may wait for the disk. Publishers hold what is not acknowledged, so refusing beyond this loses nothing. */
-const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
-/** From here on publishers should wait for their receipts before they are read on. */
-const BEHIND_BYTES = QUEUE_BYTES_MAX / 2;
-/** QoS 0 is shed from here on, so that the rest of the room is for what will be acknowledged. */
-const SHED_BYTES = (QUEUE_BYTES_MAX / 4) * 3;
-/** A lane's batch is at most this share of the lane, so that a small one can still drop its oldest. */
-const BATCH_SHARE = 16;
 /** How often losses are put into the journal for the hub to hear, and lagging cursors are looked at. */
 const TURN_MS = 2_000;
 
@@ -51,68 +40,55 @@ export class Journal implements Service {
   readonly #log: Log;
   /** Called when the store had to be opened again: with `change` lanes, cursors and perhaps the epoch become others. */
   readonly #reopened: (change: () => void) => void;
-  readonly #match: LaneMatch;
-  readonly #parts: LateParts;
   readonly #lanes = new LaneStates();
   readonly #commits: Commits;
+  readonly #admission: Admission;
   readonly #writer: WriterThread;
   #epoch = '';
   readonly #remembered: Remembered;
   #store: StoreState | null = null;
   #asking: (() => void)[] = [];
-  #stopping = false;
   #turn: NodeJS.Timeout | undefined;
   /** Null where every receipt waits for the disk. */
   readonly #saver: Saver | null;
-  #linked = false;
-  /** Deliveries to persistent sessions as of the last append: what they take goes to disk. */
-  #enqueued = 0;
-  /** A source's messages go to disk, with the note that they are taken. */
-  #isTaking = false;
 
   constructor(options: JournalOptions, log: Log, reopened: (change: () => void) => void = (change) => change()) {
     this.#reopened = reopened;
     this.#log = log;
-    this.#match = new LaneMatch(options.lanes);
-    this.#parts = new LateParts(options.lanes);
     this.#writer = new WriterThread(options, (reply) => this.#receive(reply), log);
-    const batchBytesMax = options.lanes.map(({ bytesMax }) => Math.min(BATCH_BYTES_MAX, bytesMax / BATCH_SHARE));
-    const bytesMax = (lane: number) => batchBytesMax[lane] ?? BATCH_BYTES_MAX;
-    const commits = new Commits(bytesMax, this.#writer, this.#lanes, () => this.#epoch, log);
+    const commits = new Commits(options.lanes, this.#writer, this.#lanes, () => this.#epoch, log);
+    const schedule = () => commits.schedule();
+    const isReserveReached = () => this.#store?.reserveReached ?? false;
     this.#commits = commits;
     this.#remembered = new Remembered(this.#writer);
-    this.taken = new Taken(() => commits.schedule());
+    this.taken = new Taken(schedule);
     const { saver, ledgerLane } = options;
     this.#saver = saver
       ? new Saver(saver, ledgerLane, options.keep, () => commits.gathering.successor(), {
           wants: (lane) => this.#lanes.tails.wants(lane),
           give: (lane, batch, session) => this.#lanes.tails.give(lane, batch, session),
           lose: (loss) => this.#lanes.cursors.lose(loss),
-          schedule: () => commits.schedule(),
+          schedule,
         })
       : null;
-    this.retained = options.retained
-      ? new Retained(
-          options.retained,
-          () => commits.schedule(),
-          () => this.#store?.reserveReached ?? false,
-        )
-      : null;
+    this.retained = options.retained ? new Retained(options.retained, schedule, isReserveReached) : null;
     this.sessions = options.sessions
       ? new Sessions(
           options.sessions,
-          () => commits.schedule(),
-          () => this.#store?.reserveReached ?? false,
+          schedule,
+          isReserveReached,
           () => commits.gathering,
           (session, after) => this.#writer.ask('deliveries', { kind: 'session', session, after }),
         )
       : null;
-    commits.board({ saver: this.#saver, retained: this.retained, sessions: this.sessions, taken: this.taken });
+    const passengers = { saver: this.#saver, retained: this.retained, sessions: this.sessions, taken: this.taken };
+    commits.board(passengers);
+    this.#admission = new Admission(options.lanes, this.#lanes, commits, passengers);
     this.records = new LaneRecords(this.#lanes, commits, this.#writer, this.#saver, () => this.#epoch);
   }
 
   get linked(): boolean {
-    return this.#linked;
+    return this.#admission.isLinked;
   }
 
   /**
@@ -120,8 +96,7 @@ export class Journal implements Service {
    * then does a live-first lane take messages itself, and may the hub's PubAck be a receipt.
    */
   set linked(isLinked: boolean) {
-    this.#linked = isLinked;
-    if (this.#saver) this.#saver.isLinked = isLinked;
+    this.#admission.isLinked = isLinked;
   }
 
   get epoch(): string {
@@ -184,7 +159,7 @@ export class Journal implements Service {
 
   /** Keeps a small value (some KiB) for the next run. Resolves once it is on disk; rejects with store_failed or disk_full. */
   async setMark(name: string, value: string): Promise<void> {
-    if (this.#stopping) throw new GatewayError('stopping', 'the box is stopping');
+    if (this.#admission.isStopping) throw new GatewayError('stopping', 'the box is stopping');
     await this.#remembered.set(name, value);
   }
 
@@ -206,7 +181,7 @@ export class Journal implements Service {
   }
 
   laneOf(message: Message): number {
-    return this.#match.laneOf(message);
+    return this.#admission.laneOf(message);
   }
 
   /** For how long the commit under way has been; 0 where there is none. */
@@ -216,28 +191,12 @@ export class Journal implements Service {
 
   /** So much waits for the disk that publishers should wait too. */
   get isBehind(): boolean {
-    return this.#commits.bytes > BEHIND_BYTES;
+    return this.#admission.isBehind;
   }
 
   /** Keeps the message; the receipt comes once it is on disk. */
   append(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): void {
-    if (this.#stopping) {
-      receipt?.refused(token, new GatewayError('stopping', 'the box is stopping'));
-      return;
-    }
-    if (this.#commits.bytes > (message.qos === 0 ? SHED_BYTES : QUEUE_BYTES_MAX)) {
-      const hint = 'use a faster card or disk, or send less';
-      receipt?.refused(
-        token,
-        new GatewayError('queue_full', 'messages come in faster than the disk takes them', { hint }),
-      );
-      return;
-    }
-    const part = this.#partOf(lane);
-    if (!this.#hold(part, message, receipt, token, reached)) {
-      this.#commits.gathering.add(part, message, receipt, token, reached);
-    }
-    this.#commits.schedule();
+    this.#admission.append(lane, message, receipt, token, reached);
   }
 
   /**
@@ -246,23 +205,12 @@ export class Journal implements Service {
    * far behind that nothing was published.
    */
   take(source: string, number: number, count: number, bytes: number, publish: () => void): boolean {
-    const room = bytes + count * Math.max(RECORD_OVERHEAD_MAX, MESSAGE_COST);
-    if (this.#stopping || this.#commits.bytes + room > QUEUE_BYTES_MAX) return false;
-    this.#isTaking = true;
-    try {
-      for (const [lane, batch] of this.#commits.gathering.together(count, room, publish)) {
-        this.taken.note({ source, number, lane: this.#baseName(lane), batch });
-      }
-    } finally {
-      this.#isTaking = false;
-    }
-    return true;
+    return this.#admission.take(source, number, count, bytes, publish);
   }
 
   /** Whether the lane of this message has what the source sent under the number. */
   hasTaken(source: string, number: number, message: Message): boolean {
-    const lane = this.laneOf(message);
-    return lane >= 0 && this.taken.has(source, number, this.#baseName(lane));
+    return this.#admission.hasTaken(source, number, message);
   }
 
   /**
@@ -272,29 +220,6 @@ export class Journal implements Service {
   async lost(where: string, count: number, detail: string, source: string, number: number | null): Promise<void> {
     const { failure } = await this.#writer.ask('marked', { kind: 'lost', where, count, detail, source, number });
     if (failure) throw failureError(failure);
-  }
-
-  /** A lane is one with its late part here: what came while there was no link comes again when there is one. */
-  #baseName(lane: number): string {
-    const name = this.#lanes.of(lane)?.name ?? '';
-    return name.endsWith(LATE_SUFFIX) ? name.slice(0, -LATE_SUFFIX.length) : name;
-  }
-
-  /** True where the saver takes it; not what a session on the disk takes with the same commit, and nothing out of turn. */
-  #hold(lane: number, message: Message, receipt: Receipt | null, token: number, reached: number): boolean {
-    if (!this.#saver) return false;
-    const enqueued = this.sessions?.enqueued ?? 0;
-    const isQueued = enqueued !== this.#enqueued;
-    this.#enqueued = enqueued;
-    if (isQueued || this.#isTaking || this.#commits.gathering.has(lane)) return false;
-    return this.#saver.add(lane, message, receipt, token, reached);
-  }
-
-  #partOf(lane: number): number {
-    if (!this.#parts.isParted(lane)) return lane;
-    const { bytes = 0, depth = 0 } = this.#lanes.of(lane) ?? {};
-    // Not by their numbers, of which a crash may have left some unused.
-    return this.#parts.partOf(lane, this.linked, depth - this.#lanes.cursors.unsaved(lane), bytes);
   }
 
   #receive(reply: Reply): void {
@@ -339,7 +264,7 @@ export class Journal implements Service {
   readonly stop = once(async () => {
     clearInterval(this.#turn);
     if (!this.#writer.started) return;
-    this.#stopping = true;
+    this.#admission.isStopping = true;
     this.linked = false;
     while (!this.#commits.isIdle || this.#saver?.count) await this.#commits.whenDone().catch(() => undefined);
     // Once: after a failure the changes are there again, and a broken disk must not keep the box from stopping.
