@@ -3,13 +3,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { GatewayError } from '../core/errors.ts';
 import { NO_HEADERS } from '../core/message.ts';
 import { isForbidden } from './files.ts';
-import { CLOCK_FLOOR_MS, failureOf, HeldStore, SWEEP_MS } from './held-store.ts';
+import { failureOf, HeldStore } from './held-store.ts';
 import { keepHistory, readHistory } from './history-table.ts';
 import type { Lanes, Rewound } from './lanes.ts';
 import { setMark } from './marks.ts';
-import { OwnHeap } from './own-heap.ts';
 import type { BatchResult, HistoryPoint, ReadBlob, Reply, Request, StoreFailure, WriterSettings } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
+import { Upkeep } from './upkeep.ts';
 
 /**
  * The writer thread. better-sqlite3 is synchronous and a card can stall an fsync for hundreds of milliseconds, so all of
@@ -17,15 +17,8 @@ import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
  * writes is one transaction.
  */
 
-/** Free pages given back per sweep; more would stall a commit. */
-const VACUUM_PAGES = 512;
-/** Free pages below this are left for reuse: giving them back costs writes. */
-const VACUUM_ABOVE_PAGES = 4096;
 /** Ledger rows that go into one batch of messages; with the longest details they fit in it. */
 const DECLARED_AT_ONCE = 64;
-/** A clock that was set by more may be wrong, and nothing expires at once. */
-const CLOCK_STEP_MS = 3_600_000;
-
 /** A smaller blob is copied: it may share its memory with others. */
 const TRANSFER_FROM = 16 * 1024;
 
@@ -35,15 +28,12 @@ const LOST = '*';
 class Writer {
   readonly #settings: WriterSettings;
   readonly #store: HeldStore;
-  #sweep: NodeJS.Timeout | undefined;
-  readonly #heap = new OwnHeap();
-  #clockIsTrusted = true;
-  /** Wall clock minus monotonic clock at the last sweep. */
-  #clockBaseMs = 0;
+  readonly #upkeep: Upkeep;
 
   constructor(settings: WriterSettings) {
     this.#settings = settings;
     this.#store = new HeldStore(settings, post);
+    this.#upkeep = new Upkeep(this.#store, () => this.report());
   }
 
   /** Throws where somebody must mend something first; a disk that fails is waited for. */
@@ -59,8 +49,7 @@ class Writer {
         throw error;
       post({ kind: 'unavailable', lanes: this.#store.laneStates(), store: this.#store.state(), failure });
     }
-    this.#heap.collect();
-    this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
+    this.#upkeep.start();
   }
 
   commit(request: Extract<Request, { kind: 'commit' }>): void {
@@ -209,34 +198,7 @@ class Writer {
   }
 
   trustClock(isTrusted: boolean): void {
-    this.#clockIsTrusted = isTrusted;
-  }
-
-  sweep(): void {
-    this.#heap.look();
-    if (!this.#store.parts) {
-      this.#store.retry();
-      return;
-    }
-    const nowMs = Date.now();
-    const baseMs = nowMs - performance.now();
-    // Just set by hours: whether that is right the main thread says before the next sweep.
-    const isSteady = Math.abs(baseMs - this.#clockBaseMs) < CLOCK_STEP_MS;
-    this.#clockBaseMs = baseMs;
-    if (isSteady && this.#clockIsTrusted && nowMs > CLOCK_FLOOR_MS) {
-      this.#store.quietly('cannot expire records', ({ lanes }) => lanes.expire(nowMs, CLOCK_FLOOR_MS));
-    }
-    if (this.#store.parts?.lanes.isTrimDue(performance.now())) {
-      this.#store.quietly('cannot trim', ({ lanes }) => lanes.trim(performance.now()));
-    }
-    const freePages = this.#store.lookAround();
-    try {
-      if (freePages > VACUUM_ABOVE_PAGES) this.#store.parts?.db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
-    } catch (error) {
-      this.#store.fail(error, 'cannot look after the space of the store');
-    }
-    this.#store.mend();
-    this.report();
+    this.#upkeep.trustClock(isTrusted);
   }
 
   /** Between two requests. */
@@ -249,7 +211,7 @@ class Writer {
   }
 
   stop({ epoch, watermarks, given }: Extract<Request, { kind: 'stop' }>): void {
-    clearInterval(this.#sweep);
+    this.#upkeep.stop();
     this.#store.quietly('cannot save how far the hub has acknowledged', ({ lanes, epoch: open }) => {
       if (epoch === open) for (const watermark of watermarks) lanes.advance(watermark);
       lanes.save(given);
