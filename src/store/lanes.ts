@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type Database from 'better-sqlite3';
 import { type BatchRow, BatchTable, LANES_MAX, ROW_BYTES } from './batch-table.ts';
 import { Codec } from './codec.ts';
-import type { Span } from './doubt-window.ts';
+import { Doubt } from './doubt.ts';
 import { formersIn } from './former-epochs.ts';
 import { Grace } from './grace.ts';
 import { blobsOf, type LaneBlobs } from './lane-blobs.ts';
@@ -21,15 +21,9 @@ import type {
   Watermark,
 } from './protocol.ts';
 import { ReservedNumbers } from './reserved-numbers.ts';
-import { Rewinding } from './rewinding.ts';
+import { Rewinding, type Rewound } from './rewinding.ts';
 import { Totals } from './totals.ts';
 import { UnkeptNumbers } from './unkept.ts';
-
-/** `watermark`: where the lane stands now, null where it stays. `isShort`: the stream lost more than it can go back over. */
-export interface Rewound {
-  readonly watermark: Watermark | null;
-  readonly isShort: boolean;
-}
 
 /**
  * The lanes in SQLite, on the writer thread. A lane is a run of batches in one table; a batch is what came in between
@@ -40,6 +34,7 @@ export class Lanes {
   readonly #ledger: Ledger;
   readonly #table: LaneTable;
   readonly #batches: BatchTable;
+  readonly #doubt: Doubt;
   readonly #grace: Grace;
   readonly #totals: Totals;
   readonly #reserved: ReservedNumbers;
@@ -48,9 +43,6 @@ export class Lanes {
   #formersOf: ReturnType<typeof formersIn> = () => [];
   #lanes: Lane[] = [];
   #saved: Lane[] = [];
-  /** The doubt windows are shared between a lane and its saved copy: what is done to them at the end, either way. */
-  #afterCommit: (() => void)[] = [];
-  #afterRollback: (() => void)[] = [];
   readonly room: LaneRoom;
 
   constructor(db: Database.Database, ledger: Ledger, keep: KeepSettings) {
@@ -58,6 +50,7 @@ export class Lanes {
     this.#ledger = ledger;
     this.#table = new LaneTable(db);
     this.#batches = new BatchTable(db);
+    this.#doubt = new Doubt(this.#batches);
     this.#grace = new Grace(db, keep);
     this.#totals = new Totals(db, this.#batches);
     this.#reserved = new ReservedNumbers(db, this.#batches, ledger);
@@ -96,7 +89,7 @@ export class Lanes {
     this.#lookAtOldest(lane);
     this.#totals.load(lane);
     this.#grace.load(lane, performance.now());
-    if (this.#table.positions(id).length > 0) this.#fillDoubt(lane);
+    if (this.#table.positions(id).length > 0) this.#doubt.fill(lane);
     const given = this.#reserved.load(lane);
     lane.isSparse = given !== null;
     lane.formers = this.#formersOf(settings.name);
@@ -132,11 +125,6 @@ export class Lanes {
     }
   }
 
-  /** After a crash, what the window can have held is taken to have been sent. */
-  #fillDoubt(lane: Lane): void {
-    for (const batch of this.#batches.behind(lane.id, lane.cursor)) if (!lane.doubt.admit(batch)) return;
-  }
-
   watermarks(): Watermark[] {
     return this.#lanes.map((lane, index) => this.#watermark(lane, index));
   }
@@ -149,18 +137,16 @@ export class Lanes {
   /** Called around every transaction, so that the figures in memory go back with it. */
   begin(): void {
     this.#saved = this.#lanes.map((lane) => ({ ...lane }));
-    this.#afterCommit = [];
-    this.#afterRollback = [];
+    this.#doubt.begin();
   }
 
   rollback(): void {
     this.#lanes = this.#saved;
-    for (const undo of this.#afterRollback.reverse()) undo();
+    this.#doubt.rollback();
   }
 
   committed(): void {
-    for (const apply of this.#afterCommit) apply();
-    this.#afterCommit = [];
+    this.#doubt.committed();
   }
 
   append(batch: CommitBatch): BatchResult {
@@ -178,8 +164,8 @@ export class Lanes {
     const { count, after = 0, isNumbered = false } = batch;
     const first = isNumbered ? after + 1 : Math.max(lane.lastSequence, after) + 1;
     const span = { first, count, bytes: stored.data.length };
-    const handed = batch.reader > 0 && this.#hand(lane, span);
-    if (isNumbered) this.#sent(lane, span);
+    const handed = batch.reader > 0 && this.#doubt.hand(lane, span);
+    if (isNumbered) this.#doubt.sent(lane, span);
     this.#batches.insert(lane.id, first, batch.count, batch.newestMs, stored);
     const isLate = first < lane.lastSequence;
     lane.lastSequence = Math.max(lane.lastSequence, first + count - 1);
@@ -196,24 +182,6 @@ export class Lanes {
     return { first, failure: null, handed };
   }
 
-  /**
-   * True where the reader may have a new batch from memory: all before it is in the doubt window and it finds room there
-   * itself. At once and not after the commit, because a later batch of the same commit may evict.
-   */
-  #hand(lane: Lane, span: Span): boolean {
-    if (lane.doubt.end < lane.lastSequence || !lane.doubt.admit(span)) return false;
-    this.#afterRollback.push(() => lane.doubt.release(lane.cursor, span.first - 1));
-    return true;
-  }
-
-  /** The reader has had it from the saver: it is in doubt, whatever the bounds say. */
-  #sent(lane: Lane, span: Span): void {
-    const before = Math.max(lane.doubt.end, span.first - 1);
-    if (span.first + span.count - 1 <= lane.doubt.end) return;
-    lane.doubt.add(span);
-    this.#afterRollback.push(() => lane.doubt.release(lane.cursor, before));
-  }
-
   /** Takes over what the hub has acknowledged; batches that the cursor has wholly passed are kept for a while. */
   advance(watermark: Watermark): void {
     const lane = this.#lane(watermark.lane);
@@ -225,7 +193,7 @@ export class Lanes {
     for (const position of watermark.positions) this.#table.place(lane.id, position);
     if (watermark.cursor <= lane.cursor) return;
     lane.cursor = watermark.cursor;
-    this.#afterCommit.push(() => lane.doubt.advance(watermark.cursor));
+    this.#doubt.advance(lane, watermark.cursor);
     let row = lane.oldestFirst > 0 ? this.#batches.next(lane.id, lane.oldestFirst - 1) : null;
     for (; row && row.first + row.count - 1 <= lane.cursor; row = this.#batches.next(lane.id, row.first)) {
       lane.keptRecords += row.count;
@@ -289,13 +257,7 @@ export class Lanes {
 
   /** What may be at the hub ends at `end`: the rest may be evicted again, that must not. */
   release(index: number, end: number): void {
-    const lane = this.#lane(index);
-    lane.doubt.release(lane.cursor, end);
-    if (lane.doubt.end >= end) return;
-    for (const batch of this.#batches.behind(lane.id, lane.doubt.end)) {
-      if (batch.first > end) return;
-      lane.doubt.add(batch);
-    }
+    this.#doubt.release(this.#lane(index), end);
   }
 
   state(): LaneState[] {

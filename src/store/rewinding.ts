@@ -1,10 +1,16 @@
 import type { Grace } from './grace.ts';
 import type { Lane, LaneTable } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
-import type { Rollback } from './protocol.ts';
+import type { Rollback, Watermark } from './protocol.ts';
 import type { UnkeptNumbers } from './unkept.ts';
 
 const DETAIL = 'the stream lost them, so long ago acknowledged that their numbers are not known';
+
+/** `watermark`: where the lane stands now, null where it stays. `isShort`: the stream lost more than it can go back over. */
+export interface Rewound {
+  readonly watermark: Watermark | null;
+  readonly isShort: boolean;
+}
 
 /** How a lane's cursor goes back to before what a stream has lost, on the writer thread. */
 export class Rewinding {

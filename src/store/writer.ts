@@ -5,10 +5,11 @@ import { NO_HEADERS } from '../core/message.ts';
 import { isForbidden } from './files.ts';
 import { failureOf, HeldStore } from './held-store.ts';
 import { keepHistory, readHistory } from './history-table.ts';
-import type { Lanes, Rewound } from './lanes.ts';
+import type { Lanes } from './lanes.ts';
 import { setMark } from './marks.ts';
 import type { BatchResult, HistoryPoint, ReadBlob, Reply, Request, StoreFailure, WriterSettings } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker } from './record.ts';
+import type { Rewound } from './rewinding.ts';
 import { Upkeep } from './upkeep.ts';
 
 /**
