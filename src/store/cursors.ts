@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Former, Loss, Numbers, Position, Watermark } from './protocol.ts';
+import type { Loss } from './losses.ts';
+import type { Former, Numbers, Position, Watermark } from './protocol.ts';
 
 /** Acknowledged records after which a cursor goes to disk with the next commit; trim in chunks costs fewer writes. */
 const RIDE_RECORDS = 1_000;

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { Ranges } from '../core/ranges.ts';
-import type { LedgerRow, Reason } from './protocol.ts';
+import type { LedgerRow, Reason } from './losses.ts';
 
 /** Longer details, in which a hub may quote itself, are cut. */
 const DETAIL_LENGTH_MAX = 256;

@@ -1,3 +1,4 @@
+import type { LedgerRow, Loss } from './losses.ts';
 import type { SessionChanges } from './session-changes.ts';
 import type { Page, SessionLoad } from './session-table.ts';
 
@@ -120,44 +121,6 @@ export interface Rollback {
 
 /** Numbers behind the cursor that were acknowledged and that the store has no record of (see unkept.ts). */
 export type Numbers = readonly [first: number, last: number];
-
-/**
- * 'unassigned': numbers set aside for messages that, when the box stopped without warning, had no receipt or were at the
- * hub. 'forgotten': the hub lost what it had acknowledged, and the box kept it no more.
- */
-export const reasons = [
-  'evicted',
-  'expired',
-  'refused',
-  'undecodable',
-  'corrupt',
-  'oversize',
-  'unassigned',
-  'forgotten',
-] as const;
-export type Reason = (typeof reasons)[number];
-
-/** Records of a lane that will not reach the hub. Refused messages never got a sequence: only their count is known. */
-export interface Loss {
-  lane: number;
-  reason: Reason;
-  count: number;
-  first: number | null;
-  last: number | null;
-  detail: string;
-}
-
-export interface LedgerRow {
-  lane: string;
-  reason: Reason;
-  count: number;
-  first: number | null;
-  last: number | null;
-  atMs: number;
-  detail: string;
-  /** Its message is in the journal, on its way to the hub. */
-  declared: boolean;
-}
 
 /** A number of a source whose messages in this lane are journaled; see taken.ts. */
 export interface TakenNumber {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { Gathering } from './gathering.ts';
-import type { BatchResult, CommitBatch, Loss, Reservation } from './protocol.ts';
+import type { Loss } from './losses.ts';
+import type { BatchResult, CommitBatch, Reservation } from './protocol.ts';
 import type { Spared } from './spared.ts';
 
 /** Numbers reserved ahead for each lane, renewed when half are used: with the cursor, one small commit each 4,096. */

@@ -1,7 +1,8 @@
 import type { Message } from '../core/message.ts';
 import type { Receipt } from '../core/router.ts';
 import type { Gathering } from './gathering.ts';
-import type { BatchResult, CommitBatch, KeepSettings, Loss, Reservation } from './protocol.ts';
+import type { Loss } from './losses.ts';
+import type { BatchResult, CommitBatch, KeepSettings, Reservation } from './protocol.ts';
 import { BatchReader } from './record.ts';
 import { type Held, type Part, SavedLane } from './saved-lane.ts';
 import { Spared } from './spared.ts';

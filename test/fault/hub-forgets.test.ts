@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
-import type { LedgerRow } from '../../src/store/protocol.ts';
+import type { LedgerRow } from '../../src/store/losses.ts';
 import { createStream, streamState } from '../support/hub-stream.ts';
 import { laneOf, openFile } from '../support/journal.ts';
 import { createStreamFor, laneFor, procedures } from '../support/procedures.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { GatewayError } from '../../src/core/errors.ts';
-import type { LedgerRow } from '../../src/store/protocol.ts';
+import type { LedgerRow } from '../../src/store/losses.ts';
 import { RecordSource } from '../../src/upstream/record-source.ts';
 import { drain, laneOf, ledgerOf, message, openJournal, produce, storedLedger } from '../support/journal.ts';
 import { tempDir } from '../support/temp.ts';

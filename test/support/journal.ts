@@ -4,7 +4,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { type Message, NO_HEADERS } from '../../src/core/message.ts';
 import { Journal } from '../../src/store/journal.ts';
 import type { JournalLane, JournalOptions } from '../../src/store/journal-types.ts';
-import type { LedgerRow } from '../../src/store/protocol.ts';
+import type { LedgerRow } from '../../src/store/losses.ts';
 import type { Record } from '../../src/store/record.ts';
 import { atEnd, type Scope } from './scope.ts';
 import { tempDir } from './temp.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Cursors } from '../../src/store/cursors.ts';
-import type { Loss, Position, Watermark } from '../../src/store/protocol.ts';
+import type { Loss } from '../../src/store/losses.ts';
+import type { Position, Watermark } from '../../src/store/protocol.ts';
 
 const at = (sequence: number, created = 'monday', stream = 'S'): Position => ({ stream, created, sequence });
 const mark = (watermark: Partial<Watermark> = {}): Watermark => ({
