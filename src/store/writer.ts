@@ -56,6 +56,7 @@ class Writer {
   commit(request: Extract<Request, { kind: 'commit' }>): void {
     const { epoch, batches, held, watermarks, retained, sessions, taken, reserved } = request;
     const start = performance.now();
+    const undeclared = this.#undeclared;
     let results: BatchResult[];
     let failure: StoreFailure | null = null;
     try {
@@ -82,6 +83,12 @@ class Writer {
       { kind: 'committed', results, batches, lanes: this.#store.laneStates(), commitMs, failure },
       batches.map(({ buffer }) => buffer.buffer as ArrayBuffer),
     );
+    // A loss is told of at once, and not with the next sweep: who sees an empty lane is to see what it lacks.
+    if (this.#undeclared > undeclared) this.report();
+  }
+
+  get #undeclared(): number {
+    return this.#store.parts?.ledger.undeclared ?? 0;
   }
 
   read(id: number, lane: number, after: number, bytesMax: number): void {
@@ -182,7 +189,7 @@ class Writer {
 
   /** Journals a message for each open ledger row and closes the row, in one transaction: each is told exactly once. */
   declare(): void {
-    if (!this.#store.parts || this.#store.parts.ledger.undeclared === 0) return;
+    if (this.#undeclared === 0) return;
     const { gateway, ledgerLane, ledgerSubject } = this.#settings;
     this.#store.quietly('cannot declare losses', ({ ledger, lanes, epoch }) => {
       const packer = new BatchPacker(Buffer.from(new ArrayBuffer(BATCH_BYTES_MAX)));
