@@ -12,7 +12,8 @@ import type { Pace } from './pace.ts';
 
 /** Records sent in one go before the sockets and other work get their turn: as long a live message waits for its own. */
 const BURST = 64;
-/** Between two bursts where live messages use the link too: to the box, the hub and the line it leaves half of the time. */
+/** The same where live messages use the link too, and the rest behind it: it leaves box, hub and line half of their time. */
+const SHARED_BURST = 32;
 const REST_MS = 1;
 /** Records of one lane before the next lane is looked for. */
 const SLICE = 16;
@@ -108,14 +109,16 @@ export class Drain {
   }
 
   #run(): void {
-    const left = this.#burst();
-    if (BURST - left >= SLICE && this.#options.isShared()) this.#pause(REST_MS);
+    const isShared = this.#options.isShared();
+    const records = isShared ? SHARED_BURST : BURST;
+    const left = this.#burst(records);
+    if (isShared && records - left >= SLICE) this.#pause(REST_MS);
     else if (left <= 0) this.resume();
   }
 
-  /** Gives how many records of the burst are left, because nobody could send more. */
-  #burst(): number {
-    let left = BURST;
+  /** Sends so many records; gives how many are left, because nobody could send more. */
+  #burst(records: number): number {
+    let left = records;
     while (left > 0 && !this.#paused && this.#options.writable()) {
       const turn = this.#next();
       if (!turn) break;
