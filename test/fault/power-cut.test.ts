@@ -50,7 +50,7 @@ describe('the rig of the power cuts sees a build', () => {
       instead: '',
     },
     'that acknowledges before the commit': {
-      file: 'store/journal.js',
+      file: 'store/admission.js',
       line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
       instead:
         'receipt?.accepted(token, reached, 1); this.#commits.gathering.add(part, message, null, token, reached);',

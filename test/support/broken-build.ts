@@ -24,14 +24,14 @@ export interface Break {
 const BREAKS = {
   /** Receipts go out before the commit. */
   'early-ack': {
-    file: 'store/journal.js',
+    file: 'store/admission.js',
     line: 'this.#commits.gathering.add(part, message, receipt, token, reached);',
     instead: 'receipt?.accepted(token, reached); this.#commits.gathering.add(part, message, null, token, reached);',
   },
   /** The saver gives receipts for what it has only handed to the link. */
   unheld: {
-    file: 'store/saver.js',
-    line: 'saved.held.push(held);',
+    file: 'store/saved-lane.js',
+    line: 'this.#held.push(held);',
     instead: 'gathering.settle(results);',
   },
   /** Numbers that the saver has given are given again after a crash. */
