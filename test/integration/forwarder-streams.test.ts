@@ -50,7 +50,7 @@ describe('an own stream', () => {
     const foreign = (async () => {
       for (let i = 0; writing; i++) {
         await jetstream(client).publish('t.foreign', `-${i}`);
-        await new Promise((resolve) => setTimeout(resolve, 40));
+        await new Promise((resolve) => setTimeout(resolve, 100));
       }
     })();
     for (let first = 1; first <= 3_000; first += 100) {
