@@ -17,6 +17,7 @@ import {
   syncFolder,
   wasRunning,
 } from './files.ts';
+import { metaOf, setMeta } from './meta.ts';
 import { migrate } from './migrations.ts';
 import { type Salvaged, salvage } from './salvage.ts';
 import { isDamage, sqliteCode, storeError, unreadable } from './store-error.ts';
@@ -150,12 +151,12 @@ function keptLog(path: string): string {
 
 /** The epoch marks this store for ever: a box that lost its disk never reuses a record id. */
 function epochOf(db: Database.Database): string {
-  const row = db.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'epoch'").get();
-  if (row) return row.value;
+  const known = metaOf(db, 'epoch');
+  if (known !== null) return known;
   const epoch = BigInt(`0x${randomBytes(6).toString('hex')}`)
     .toString(36)
     .padStart(10, '0');
-  db.prepare("INSERT INTO meta (key, value) VALUES ('epoch', ?)").run(epoch);
+  setMeta(db, 'epoch', epoch);
   return epoch;
 }
 

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { metaOf, setMeta } from './meta.ts';
 import type { Former } from './protocol.ts';
 
 /**
@@ -30,7 +31,7 @@ export function noteFormer(
     ),
   }));
   const formers: Stored[] = [{ epoch, lanes: now }, ...before].slice(0, EPOCHS_MAX);
-  db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(KEY, JSON.stringify(formers));
+  setMeta(db, KEY, JSON.stringify(formers));
 }
 
 /** By name of a lane, under which epochs the hub may have something of it. */
@@ -44,6 +45,6 @@ export function formersIn(db: Database.Database): (lane: string) => Former[] {
 }
 
 function all(db: Database.Database): Stored[] {
-  const value = db.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(KEY);
-  return typeof value === 'string' ? (JSON.parse(value) as Stored[]) : [];
+  const value = metaOf(db, KEY);
+  return value === null ? [] : (JSON.parse(value) as Stored[]);
 }

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { setMeta } from './meta.ts';
 
 /**
  * Small values by name that outlive the process, among the other rows of `meta`. Bounded by who sets them: one for each
@@ -7,8 +8,7 @@ import type Database from 'better-sqlite3';
 const PREFIX = 'mark ';
 
 export function setMark(db: Database.Database, name: string, value: string): void {
-  const sql = 'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
-  db.prepare<[string, string]>(sql).run(PREFIX + name, value);
+  setMeta(db, PREFIX + name, value);
 }
 
 export function allMarks(db: Database.Database): [name: string, value: string][] {

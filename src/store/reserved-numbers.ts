@@ -2,6 +2,7 @@ import type Database from 'better-sqlite3';
 import type { BatchTable } from './batch-table.ts';
 import type { Lane } from './lane-table.ts';
 import type { Ledger } from './ledger.ts';
+import { deleteMeta, metaOf, setMeta } from './meta.ts';
 
 /**
  * Numbers that the saver may give before anything is on disk, on the writer thread. The lane's row has the end of them as
@@ -25,14 +26,12 @@ export class ReservedNumbers {
   }
 
   note(lane: Lane, given: number, to: number): void {
-    this.#db
-      .prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)')
-      .run(RESERVED + lane.id, JSON.stringify([given, to]));
+    setMeta(this.#db, RESERVED + lane.id, JSON.stringify([given, to]));
   }
 
   /** All that were given are used, and no more: the store is closed in order. */
   clear(lane: Lane): void {
-    this.#db.prepare('DELETE FROM meta WHERE key = ?').run(RESERVED + lane.id);
+    deleteMeta(this.#db, RESERVED + lane.id);
   }
 
   /**
@@ -40,11 +39,8 @@ export class ReservedNumbers {
    * were used by then: what the disk lacks of these, the hub had taken. Null where none were set aside.
    */
   load(lane: Lane): number | null {
-    const value = this.#db
-      .prepare('SELECT value FROM meta WHERE key = ?')
-      .pluck()
-      .get(RESERVED + lane.id);
-    if (typeof value !== 'string') return null;
+    const value = metaOf(this.#db, RESERVED + lane.id);
+    if (value === null) return null;
     const [given, to] = JSON.parse(value) as [number, number];
     let after = Math.max(given, lane.cursor);
     let holes = 0;

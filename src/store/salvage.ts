@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { LANE_STRIDE, LANES_MAX } from './batch-table.ts';
 import { noteFormer } from './former-epochs.ts';
+import { deleteMeta } from './meta.ts';
 import { PageFile, type Row, type Value } from './page-file.ts';
 import { RESERVED } from './reserved-numbers.ts';
 import { missingSpans } from './salvage-gaps.ts';
@@ -162,7 +163,7 @@ class Salvage {
   #mend({ id, name }: { id: number; name: string }): void {
     const gaps = missingSpans(this.#db, id, name);
     // Numbers that the saver had set aside are among them: told of here, and not once more at the start.
-    const isSaved = this.#db.prepare('DELETE FROM meta WHERE key = ?').run(RESERVED + id).changes > 0;
+    const isSaved = deleteMeta(this.#db, RESERVED + id);
     const detail = `not readable any more in the damaged store${isSaved ? ', or at the hub alone, or never used' : ''}`;
     const insert = this.#db.prepare(
       "INSERT INTO ledger (lane, reason, count, first, last, at_ms, detail) VALUES (?, 'corrupt', ?, ?, ?, ?, ?)",

@@ -9,6 +9,7 @@ import { FILE, noteEnded } from './files.ts';
 import { LaneTable } from './lane-table.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerRow } from './losses.ts';
+import { metaOf } from './meta.ts';
 import type { Position } from './protocol.ts';
 import { BATCH_BYTES_MAX, BatchPacker, BatchReader, type Record } from './record.ts';
 import { sqliteCode, storeError } from './store-error.ts';
@@ -96,7 +97,7 @@ export class StoreFile {
   }
 
   get epoch(): string {
-    return String(this.#db.prepare("SELECT value FROM meta WHERE key = 'epoch'").pluck().get() ?? '');
+    return metaOf(this.#db, 'epoch') ?? '';
   }
 
   lanes(): LaneSummary[] {

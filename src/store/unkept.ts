@@ -3,6 +3,7 @@ import { Ranges } from '../core/ranges.ts';
 import type { BatchTable } from './batch-table.ts';
 import type { Lane } from './lane-table.ts';
 import { type Ledger, toldNumbers } from './ledger.ts';
+import { deleteMeta, metaOf, setMeta } from './meta.ts';
 import type { Numbers } from './protocol.ts';
 import { asSpans } from './salvage-gaps.ts';
 
@@ -27,11 +28,8 @@ export class UnkeptNumbers {
   }
 
   load({ id }: Lane): readonly Numbers[] {
-    const value = this.#db
-      .prepare('SELECT value FROM meta WHERE key = ?')
-      .pluck()
-      .get(UNKEPT + id);
-    return typeof value === 'string' ? (JSON.parse(value) as Numbers[]) : [];
+    const value = metaOf(this.#db, UNKEPT + id);
+    return value === null ? [] : (JSON.parse(value) as Numbers[]);
   }
 
   /** These had been acknowledged, and the cursor is before them again. */
@@ -57,7 +55,7 @@ export class UnkeptNumbers {
   #save(lane: Lane, unkept: readonly Numbers[]): void {
     lane.unkept = unkept;
     const key = UNKEPT + lane.id;
-    if (unkept.length === 0) this.#db.prepare('DELETE FROM meta WHERE key = ?').run(key);
-    else this.#db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, JSON.stringify(unkept));
+    if (unkept.length === 0) deleteMeta(this.#db, key);
+    else setMeta(this.#db, key, JSON.stringify(unkept));
   }
 }
